@@ -1,0 +1,186 @@
+"""The types that pass between rooms.
+
+Axis names are the same everywhere: ``visits``, ``features`` (of one modality), ``tokens`` (all modalities
+joined), ``latents``, ``dim``, ``embedding``, ``classes``, ``times``. A visit is one row of a cohort: one
+participant at one point in time. All members of a batch share the first axis, ``visits``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+OutcomeKind = Literal["class", "quantity", "survival"]
+
+
+@dataclass(frozen=True)
+class OutcomeSpec:
+    """What an outcome means: a class, a quantity, or a time to an event.
+
+    ``classes`` lists the labels of a ``class`` outcome in the order of their class ids; empty for other kinds.
+    ``level`` says whether each visit has its own value or the participant has one.
+    """
+
+    name: str
+    kind: OutcomeKind
+    level: Literal["visit", "participant"] = "visit"
+    classes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One modality of a batch. Padding, absent assays and unmeasured features are all ``observed == False``."""
+
+    feature_ids: Int[Tensor, "visits features"]
+    """Position of each feature in the modality's FeatureSpace; 0 in padding."""
+    values: Float[Tensor, "visits features"]
+    """Transformed values (model scale); arbitrary but finite where not observed; the limit where below it."""
+    observed: Bool[Tensor, "visits features"]
+    """Measured, or known to lie below the detection limit."""
+    below_limit: Bool[Tensor, "visits features"]
+    """The value is a detection limit: the truth lies below it."""
+    queried: Bool[Tensor, "visits features"]
+    """Withheld from the encoder, to be predicted. A queried value is zeroed."""
+
+    @property
+    def visible(self) -> Bool[Tensor, "visits features"]:
+        """What the encoder may see."""
+        return self.observed & ~self.queried
+
+
+@dataclass(frozen=True)
+class ClassLabel:
+    """One of several classes."""
+
+    class_id: Int[Tensor, " visits"]
+    observed: Bool[Tensor, " visits"]
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A real number in the outcome's own unit."""
+
+    value: Float[Tensor, " visits"]
+    observed: Bool[Tensor, " visits"]
+
+
+@dataclass(frozen=True)
+class Survival:
+    """Time from the visit to the event, or to the end of follow-up where no event was seen (censored)."""
+
+    time_days: Float[Tensor, " visits"]
+    event: Bool[Tensor, " visits"]
+    observed: Bool[Tensor, " visits"]
+
+
+Outcome = ClassLabel | Quantity | Survival
+
+
+def move(record, device, non_blocking: bool = False):  # type: ignore[no-untyped-def]
+    """The same record with every tensor on ``device``; for Measurement and the outcome types."""
+    moved = {name: value.to(device, non_blocking=non_blocking) for name, value in vars(record).items()}
+    return type(record)(**moved)
+
+
+class Batch:
+    """Visits with their measurements and outcomes.
+
+    A plain class on purpose. Lightning's precision plugins walk dataclasses, mappings and tuples and cast
+    every float they find: under DeepSpeed a survival time of 365 days became 364. They leave this alone.
+    """
+
+    __slots__ = ("measurements", "outcomes", "participant", "row", "time_days")
+
+    def __init__(
+        self,
+        *,
+        participant: Int[Tensor, " visits"],
+        time_days: Float[Tensor, " visits"],
+        row: Int[Tensor, " visits"],
+        measurements: Mapping[str, Measurement],
+        outcomes: Mapping[str, Outcome],
+    ) -> None:
+        """``row`` is the visit's row in the store, ``participant`` its participant's number there.
+
+        ``measurements`` holds every configured modality, always: an absent one has nothing observed, so
+        that the graph of a training step is the same on every rank.
+        """
+        self.participant = participant
+        self.time_days = time_days
+        self.row = row
+        self.measurements = dict(measurements)
+        self.outcomes = dict(outcomes)
+
+    def __len__(self) -> int:
+        return len(self.participant)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+        """The same batch on another device; dtypes stay as they are."""
+        return self._with(
+            participant=self.participant.to(device, non_blocking=non_blocking),
+            time_days=self.time_days.to(device, non_blocking=non_blocking),
+            row=self.row.to(device, non_blocking=non_blocking),
+            measurements={name: move(m, device, non_blocking) for name, m in self.measurements.items()},
+            outcomes={name: move(o, device, non_blocking) for name, o in self.outcomes.items()},
+        )
+
+    def pin_memory(self) -> Self:
+        """The same batch in page-locked memory, for asynchronous copies to a GPU."""
+
+        def pin(record):  # type: ignore[no-untyped-def]
+            return type(record)(**{name: value.pin_memory() for name, value in vars(record).items()})
+
+        return self._with(
+            participant=self.participant.pin_memory(),
+            time_days=self.time_days.pin_memory(),
+            row=self.row.pin_memory(),
+            measurements={name: pin(m) for name, m in self.measurements.items()},
+            outcomes={name: pin(o) for name, o in self.outcomes.items()},
+        )
+
+    def query(self, modality: str, where: Bool[Tensor, "visits features"]) -> Self:
+        """A batch in which the values at ``where`` are withheld and asked for.
+
+        The values are overwritten with zero, so that no tokenizer can leak them. The truth stays in the
+        batch this was called on.
+        """
+        asked = self.measurements[modality]
+        where = where & asked.observed  # an unmeasured feature has no truth to score against
+        withheld = replace(
+            asked,
+            values=asked.values.masked_fill(where, 0.0),
+            below_limit=asked.below_limit & ~where,
+            queried=asked.queried | where,
+        )
+        return self._with(measurements={**self.measurements, modality: withheld})
+
+    def _with(self, **changes: object) -> Self:
+        return type(self)(**{name: changes.get(name, getattr(self, name)) for name in self.__slots__})  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The visible features of each visit, all modalities joined."""
+
+    embedding: Float[Tensor, "visits tokens dim"]
+    mask: Bool[Tensor, "visits tokens"]
+    """True for a token the encoder may attend to."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What the encoder knows of each visit."""
+
+    latents: Float[Tensor, "visits latents dim"]
+    visit: Float[Tensor, "visits embedding"]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A total to minimise, and its parts by name, to log."""
+
+    total: Float[Tensor, ""]
+    terms: Mapping[str, Float[Tensor, ""]]

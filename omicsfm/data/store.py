@@ -1,0 +1,259 @@
+"""OmicsStore: a prepared cohort on disk, memory-mapped, the same for 100 or 10 million visits.
+
+    STORE/
+      manifest.json                      format number, fingerprint, counts, outcomes, subgroups, policy
+      visits.parquet                     one row per visit: participant_id, visit, time_days, other columns
+      outcomes.parquet                   one row per visit: NAME, or NAME.time_days and NAME.event
+      modalities/NAME/features.parquet   feature_id, in matrix order
+      modalities/NAME/rows.npy           store row of each matrix row; a visit without the assay has none
+      modalities/NAME/values.npy         dense float32, NaN where not measured; or indptr, indices, data (CSR)
+      modalities/NAME/below_limit.npy    dense boolean, only where some value lies below its limit
+
+Nothing here knows torch, anndata or the model.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+from scipy import sparse
+
+from omicsfm.contracts import OutcomeSpec
+from omicsfm.errors import InputError, closest
+from omicsfm.features import FeatureSpace
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """One modality in memory, on its way into a store.
+
+    ``values`` are in the declared scale: NaN is not measured, 0 is zero, and where ``below_limit`` is true the
+    value is the detection limit. In a sparse matrix an entry that is not stored is a measured zero.
+    """
+
+    features: FeatureSpace
+    rows: Int[np.ndarray, " measured"]
+    """Store row of each matrix row, ascending and without repeats."""
+    values: np.ndarray | sparse.csr_matrix | sparse.csr_array
+    below_limit: Bool[np.ndarray, "measured features"] | None = None
+
+
+class StoredMatrix:
+    """One modality of a store, read in slices from the memory map."""
+
+    def __init__(self, directory: Path, features: FeatureSpace, layout: Literal["dense", "csr"]) -> None:
+        self.features = features
+        self.layout = layout
+        self.rows: Int[np.ndarray, " measured"] = np.load(directory / "rows.npy")
+        mapped = {"dense": ("values",), "csr": ("indptr", "indices", "data")}[layout]
+        self._arrays = {name: np.load(directory / f"{name}.npy", mmap_mode="r") for name in mapped}
+        limit = directory / "below_limit.npy"
+        self._below_limit = np.load(limit, mmap_mode="r") if limit.exists() else None
+
+    def read(
+        self, rows: Int[np.ndarray, " visits"]
+    ) -> tuple[Float[np.ndarray, "visits features"], Bool[np.ndarray, "visits features"]]:
+        """Values (NaN where not measured) and below-limit flags of these store rows, in the order asked for."""
+        place = np.searchsorted(self.rows, rows)
+        place = np.minimum(place, max(len(self.rows) - 1, 0))
+        present = np.flatnonzero(self.rows[place] == rows) if len(self.rows) else np.empty(0, dtype=int)
+        values = np.full((len(rows), len(self.features)), np.nan, dtype=np.float32)
+        below = np.zeros(values.shape, dtype=bool)
+        if self.layout == "dense":
+            values[present] = self._arrays["values"][place[present]]
+        else:
+            self._read_csr(values, present, place)
+        if self._below_limit is not None:
+            below[present] = self._below_limit[place[present]]
+        return values, below
+
+    def _read_csr(self, values: np.ndarray, present: np.ndarray, place: np.ndarray) -> None:
+        indptr, indices, data = (self._arrays[name] for name in ("indptr", "indices", "data"))
+        values[present] = 0.0
+        for target in present:
+            span = slice(indptr[place[target]], indptr[place[target] + 1])
+            values[target, indices[span]] = data[span]
+
+
+@dataclass(frozen=True)
+class OmicsStore:
+    """A prepared cohort. Open one with ``OmicsStore.open(path)``."""
+
+    path: Path
+    manifest: Mapping[str, Any]
+    visits: pd.DataFrame
+    outcomes: pd.DataFrame
+    modalities: Mapping[str, StoredMatrix]
+    outcome_specs: Mapping[str, OutcomeSpec] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Self:
+        """Open a store.
+
+        Raises:
+            InputError: There is no store at ``path``, a file of it is missing, or a newer omicsfm wrote it.
+        """
+        path = Path(path)
+        manifest_file = path / "manifest.json"
+        if not manifest_file.exists():
+            raise InputError(
+                f"{path}: not a store (no manifest.json). Make one with: omicsfm prepare COHORT.yaml {path}"
+            )
+        try:
+            manifest = json.loads(manifest_file.read_text())
+            if manifest["format"] > FORMAT:
+                raise InputError(
+                    f"{path}: written in store format {manifest['format']}; this omicsfm reads up to {FORMAT}. "
+                    "Update omicsfm, or prepare the store again."
+                )
+            modalities = {
+                name: StoredMatrix(path / "modalities" / name, _read_features(path, name, entry), entry["layout"])
+                for name, entry in manifest["modalities"].items()
+            }
+            specs = {
+                name: OutcomeSpec(**{**spec, "classes": tuple(spec["classes"])})
+                for name, spec in manifest["outcomes"].items()
+            }
+            visits = pd.read_parquet(path / "visits.parquet")
+            outcomes = pd.read_parquet(path / "outcomes.parquet")
+        except (OSError, KeyError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"{path}: the store is damaged ({error}). Prepare it again.") from error
+        return cls(path, manifest, visits, outcomes, modalities, specs)
+
+    def __len__(self) -> int:
+        return len(self.visits)
+
+    @property
+    def name(self) -> str:
+        """The cohort's name."""
+        return self.manifest["name"]
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything in the store."""
+        return self.manifest["fingerprint"]
+
+    @cached_property
+    def participant_number(self) -> Int[np.ndarray, " visits"]:
+        """Each visit's participant as a number, in order of first appearance."""
+        return pd.factorize(self.visits["participant_id"])[0]
+
+    def outcome(self, name: str) -> OutcomeSpec:
+        """What an outcome means.
+
+        Raises:
+            InputError: The store has no outcome of that name; the message gives the known ones.
+        """
+        if name not in self.outcome_specs:
+            raise InputError(f"outcome '{name}' is not in store {self.path}; {closest(name, self.outcome_specs)}.")
+        return self.outcome_specs[name]
+
+    def outcome_observed(self, name: str) -> Bool[np.ndarray, " visits"]:
+        """Which visits have a value of this outcome."""
+        spec = self.outcome(name)
+        columns = [f"{name}.time_days", f"{name}.event"] if spec.kind == "survival" else [name]
+        return self.outcomes[columns].notna().all(axis=1).to_numpy()
+
+
+def write_store(
+    path: str | Path,
+    *,
+    name: str,
+    visits: pd.DataFrame,
+    outcomes: pd.DataFrame,
+    outcome_specs: Mapping[str, OutcomeSpec],
+    matrices: Mapping[str, Matrix],
+    subgroups: tuple[str, ...] = (),
+    policy: Mapping[str, Any] | None = None,
+    source: Mapping[str, Any] | None = None,
+) -> OmicsStore:
+    """Write a store under a temporary name, rename it to ``path``, and open it.
+
+    ``visits`` and ``outcomes`` have one row per visit in the same order; ``source`` is what the intake counted
+    (matched and unmatched keys, say), kept in the manifest. An existing store at ``path`` is replaced, an
+    existing folder that is no store is refused.
+    """
+    path = Path(path)
+    if path.exists() and not (path / "manifest.json").exists() and (path.is_file() or any(path.iterdir())):
+        raise InputError(f"{path}: exists and is not a store; it is left alone. Name another folder.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    try:
+        visits.reset_index(drop=True).to_parquet(partial / "visits.parquet")
+        outcomes.reset_index(drop=True).to_parquet(partial / "outcomes.parquet")
+        entries = {modality: _write_matrix(partial / "modalities" / modality, m) for modality, m in matrices.items()}
+        manifest = {
+            "format": FORMAT,
+            "name": name,
+            "participants": int(visits["participant_id"].nunique()),
+            "visits": len(visits),
+            "modalities": entries,
+            "outcomes": {outcome: asdict(spec) for outcome, spec in outcome_specs.items()},
+            "subgroups": list(subgroups),
+            "policy": dict(policy or {}),
+            "source": dict(source or {}),
+            "files": {str(f.relative_to(partial)): _sha256(f) for f in sorted(partial.rglob("*")) if f.is_file()},
+        }
+        manifest["fingerprint"] = hashlib.sha256(json.dumps(manifest["files"], sort_keys=True).encode()).hexdigest()
+        (partial / "manifest.json").write_text(json.dumps(manifest, indent=1, default=str))
+        if path.exists():
+            shutil.rmtree(path)
+        partial.rename(path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return OmicsStore.open(path)
+
+
+def _write_matrix(directory: Path, matrix: Matrix) -> dict[str, Any]:
+    directory.mkdir(parents=True)
+    features = matrix.features
+    pd.DataFrame({"feature_id": list(features.ids)}).to_parquet(directory / "features.parquet")
+    np.save(directory / "rows.npy", np.asarray(matrix.rows, dtype=np.int64))
+    if sparse.issparse(matrix.values):
+        csr = sparse.csr_matrix(matrix.values)
+        np.save(directory / "indptr.npy", csr.indptr.astype(np.int64))
+        np.save(directory / "indices.npy", csr.indices.astype(np.int32))
+        np.save(directory / "data.npy", csr.data.astype(np.float32))
+        missing, layout = 0, "csr"
+    else:
+        np.save(directory / "values.npy", np.asarray(matrix.values, dtype=np.float32))
+        missing, layout = int(np.isnan(matrix.values).sum()), "dense"
+    below = matrix.below_limit
+    if below is not None and below.any():
+        np.save(directory / "below_limit.npy", np.asarray(below, dtype=bool))
+    return {
+        "namespace": features.namespace,
+        "scale": features.scale,
+        "platform": features.platform,
+        "layout": layout,
+        "features": len(features),
+        "visits": len(matrix.rows),
+        "missing": missing,
+        "below_limit": int(below.sum()) if below is not None else 0,
+        "feature_fingerprint": features.fingerprint,
+    }
+
+
+def _read_features(path: Path, modality: str, entry: Mapping[str, Any]) -> FeatureSpace:
+    ids = pd.read_parquet(path / "modalities" / modality / "features.parquet")["feature_id"]
+    return FeatureSpace(modality, tuple(ids), entry["namespace"], entry["scale"], entry["platform"])
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,116 @@
+"""FeatureSpace: the ordered features of one modality, and how those of two cohorts line up."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from jaxtyping import Int
+
+from omicsfm.errors import InputError
+
+NAMESPACES: dict[str, re.Pattern[str] | None] = {
+    "ensembl_gene": re.compile(r"ENS[A-Z]*G\d{11}(\.\d+)?"),
+    "hgnc_symbol": re.compile(r"[A-Z][A-Z0-9orf-]{0,19}"),
+    "entrez": re.compile(r"\d{1,9}"),
+    "uniprot": re.compile(r"([OPQ]\d[A-Z0-9]{3}\d|[A-NR-Z]\d([A-Z][A-Z0-9]{2}\d){1,2})(-\d+)?(;.*)?"),
+    "protein_symbol": re.compile(r"[A-Z][A-Z0-9orf_-]{0,24}"),
+    "olink_id": re.compile(r"OID\d{5}"),
+    "somascan_seqid": re.compile(r"(seq\.)?\d+[-.]\d+([-._]\d+)?"),
+    "hmdb": re.compile(r"HMDB\d{5,7}"),
+    "chebi": re.compile(r"CHEBI:\d+"),
+    "inchikey": re.compile(r"[A-Z]{14}-[A-Z]{10}-[A-Z]"),
+    "kegg": re.compile(r"C\d{5}"),
+    "refmet": None,
+    "metabolite_name": None,
+    "local": None,
+}
+"""Known kinds of feature identifier with the form their ids have; None where names are free text.
+``local`` ids mean nothing outside their cohort."""
+
+MIN_SHARED = 0.5  # under this share of a checkpoint's features a prediction would rest on guesses
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Where each feature of a source stands in a target; -1 where the target does not know it."""
+
+    position: Int[np.ndarray, " source"]
+    target_size: int
+    unknown: tuple[str, ...]
+    """Source features the target does not have."""
+
+    @property
+    def matched(self) -> int:
+        """Number of features both have."""
+        return int((self.position >= 0).sum())
+
+    @property
+    def share(self) -> float:
+        """Matched features as a share of the target's."""
+        return self.matched / self.target_size if self.target_size else 0.0
+
+
+@dataclass(frozen=True)
+class FeatureSpace:
+    """Ordered, unique feature ids of one modality in one namespace."""
+
+    modality: str
+    ids: tuple[str, ...]
+    namespace: str = "local"
+    scale: str = "identity"
+    platform: str = ""
+
+    def __post_init__(self) -> None:
+        if self.namespace not in NAMESPACES:
+            raise InputError(
+                f"{self.modality}: namespace '{self.namespace}' is not known; known: {', '.join(sorted(NAMESPACES))}. "
+                "Ids that mean nothing outside this cohort are namespace: local."
+            )
+        if len(set(self.ids)) != len(self.ids):
+            seen: set[str] = set()
+            twice = [i for i in self.ids if i in seen or seen.add(i)]  # type: ignore[func-returns-value]
+            raise InputError(f"{self.modality}: {len(twice)} feature ids appear twice (first: '{twice[0]}').")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Position of each id."""
+        return {feature: position for position, feature in enumerate(self.ids)}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over modality, namespace and the ordered ids."""
+        text = "\n".join((self.modality, self.namespace, *self.ids))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def align(self, source: "FeatureSpace") -> Alignment:
+        """Where the features of ``source`` stand in this space.
+
+        Raises:
+            InputError: The namespaces differ, or under half of this space's features are in ``source``.
+        """
+        position = np.array([self.index.get(feature, -1) for feature in source.ids], dtype=np.int64)
+        unknown = tuple(f for f, p in zip(source.ids, position, strict=True) if p < 0)
+        alignment = Alignment(position, len(self), unknown)
+        if alignment.share < MIN_SHARED:
+            example = unknown[0] if unknown else "none"
+            likely = [n for n in likely_namespaces(source.ids) if n != source.namespace]
+            raise InputError(
+                f"{self.modality}: the checkpoint knows {len(self):,} features (namespace {self.namespace}, first "
+                f"'{self.ids[0]}'); the store shares {alignment.matched:,} of them (namespace {source.namespace}, first "
+                f"unknown '{example}'), under half. Prepare the store with ids in namespace {self.namespace}"
+                + (f"; its ids look like {' or '.join(likely)}." if likely else ".")
+            )
+        return alignment
+
+
+def likely_namespaces(ids: Sequence[str]) -> list[str]:
+    """Namespaces whose form at least nine of ten ids have, the most specific first: for messages only."""
+    order = sorted((n for n, form in NAMESPACES.items() if form), key=lambda n: n in ("hgnc_symbol", "protein_symbol"))
+    sample = list(ids[:200])
+    return [n for n in order if sample and np.mean([bool(NAMESPACES[n].fullmatch(i)) for i in sample]) >= 0.9]  # type: ignore[union-attr]
