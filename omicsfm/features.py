@@ -102,8 +102,8 @@ class FeatureSpace:
             likely = [n for n in likely_namespaces(source.ids) if n != source.namespace]
             raise InputError(
                 f"{self.modality}: the checkpoint knows {len(self):,} features (namespace {self.namespace}, first "
-                f"'{self.ids[0]}'); the store shares {alignment.matched:,} of them (namespace {source.namespace}, first "
-                f"unknown '{example}'), under half. Prepare the store with ids in namespace {self.namespace}"
+                f"'{self.ids[0]}'); the store shares {alignment.matched:,} of them (namespace {source.namespace}, "
+                f"first unknown '{example}'), under half. Prepare the store with ids in namespace {self.namespace}"
                 + (f"; its ids look like {' or '.join(likely)}." if likely else ".")
             )
         return alignment
