@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -41,7 +40,7 @@ class Split:
             object.__setattr__(self, "table", self.table.drop_duplicates(list(COLUMNS)))
 
     @classmethod
-    def read(cls, path: str | Path) -> Self:
+    def read(cls, path: str | Path) -> "Split":
         """Read a SPLIT.csv.
 
         Raises:

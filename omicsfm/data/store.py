@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -97,7 +97,7 @@ class OmicsStore:
     outcome_specs: Mapping[str, OutcomeSpec] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, path: str | Path) -> Self:
+    def open(cls, path: str | Path) -> "OmicsStore":
         """Open a store.
 
         Raises:
