@@ -1,0 +1,153 @@
+"""The console script ``omicsfm``. A command imports what it needs when it runs, so that ``--help`` answers at once."""
+
+import argparse
+import inspect as introspection
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from omicsfm import __version__
+from omicsfm.command import run_command
+
+SIMULATION_HELP = {
+    "participants": "people in the cohort",
+    "visits": "most visits a participant has",
+    "seed": "same seed and arguments, same cohort",
+    "genes": "features of the transcriptome; 0 leaves the modality out",
+    "proteins": "features of the proteome",
+    "metabolites": "features of the metabolome",
+    "signal": "strength of every outcome; 0: nothing to learn",
+    "factors": "hidden factors behind all modalities",
+    "sites": "study sites, each with its own shift",
+    "noise": "standard deviation of the measurement, log2 scale",
+    "batch_effect": "standard deviation of site and plate shifts, log2 scale",
+    "dropout": "probability to leave the study before a visit",
+    "missing_modality": "share of visits without a modality",
+    "missing_by_health": "above 0 the sick miss more assays",
+    "missing_value": "share of values not measured",
+    "below_limit": "share of values below the detection limit",
+    "missing_outcome": "share of outcomes not known",
+    "interval_days": "days between planned visits",
+}
+
+
+@dataclass(frozen=True)
+class Command:
+    """One subcommand: its line in the help, its options, and what it does (returns an exit status or None)."""
+
+    summary: str
+    options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int | None]
+
+
+def _simulate_options(parser: argparse.ArgumentParser) -> None:
+    from omicsfm.data.synthetic import simulate
+
+    parser.add_argument("path", type=Path, metavar="COHORT.h5mu", help="file to write")
+    for name, parameter in introspection.signature(simulate).parameters.items():
+        if parameter.kind is parameter.KEYWORD_ONLY:
+            parser.add_argument(
+                f"--{name.replace('_', '-')}",
+                type=parameter.annotation,
+                default=parameter.default,
+                metavar="N" if parameter.annotation is int else "X",
+                help=f"{SIMULATION_HELP[name]} (default: {parameter.default})",
+            )
+
+
+def _simulate(arguments: argparse.Namespace) -> None:
+    from omicsfm.data.synthetic import simulate
+
+    options = {name: value for name, value in vars(arguments).items() if name not in ("command", "path")}
+    written = simulate(arguments.path, **options)
+    print(f"{written}: {arguments.participants} participants, seed {arguments.seed}")
+    print(f"next: omicsfm prepare {written} STORE/")
+
+
+def _prepare_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("cohort", type=Path, metavar="COHORT", help="COHORT.yaml, .h5mu or .h5ad")
+    parser.add_argument("store", type=Path, metavar="STORE", help="folder to write; a store there is replaced")
+
+
+def _prepare(arguments: argparse.Namespace) -> None:
+    from omicsfm.data.ingest.prepare import prepare
+
+    store = prepare(arguments.cohort, arguments.store)
+    counts = store.manifest
+    print(f"{store.path}: {counts['participants']:,} participants, {counts['visits']:,} visits")
+    for name, entry in counts["modalities"].items():
+        cells = max(entry["features"] * entry["visits"], 1)
+        print(
+            f"  {name}: {entry['features']:,} features in {entry['visits']:,} visits ({entry['namespace']}, "
+            f"{entry['scale']}); {entry['missing'] / cells:.1%} not measured, "
+            f"{entry['below_limit'] / cells:.1%} below the detection limit"
+        )
+    for name, spec in store.outcome_specs.items():
+        known = int(store.outcome_observed(name).sum())
+        print(f"  outcome {name}: {spec.kind} per {spec.level}, known at {known:,} visits")
+    print(f"next: omicsfm inspect {store.path}")
+
+
+def _inspect_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "path", type=Path, metavar="STORE_OR_H5MU", help="a prepared store, or a cohort to look at first"
+    )
+    parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="also match the features with a checkpoint's")
+
+
+def _inspect(arguments: argparse.Namespace) -> int:
+    from omicsfm.data.inspect import inspect
+
+    report = inspect(arguments.path, checkpoint=arguments.checkpoint)
+    print(report.text)
+    return 1 if report.problems else 0
+
+
+def _doctor_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--run-dir", type=Path, default=Path(), metavar="DIR", help="where runs will be written (default: here)"
+    )
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from omicsfm.doctor import examine
+
+    findings = examine(arguments.run_dir)
+    print("\n".join(finding.line for finding in findings))
+    return 1 if any(finding.stops for finding in findings) else 0
+
+
+COMMANDS = {
+    "simulate": Command("write a longitudinal cohort with known truth", _simulate_options, _simulate),
+    "prepare": Command("turn a cohort's tables into a checked store", _prepare_options, _prepare),
+    "inspect": Command("dry run: what a store holds and what stands in the way", _inspect_options, _inspect),
+    "doctor": Command("what this machine offers, and what is wrong with it", _doctor_options, _doctor),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run one command.
+
+    Raises:
+        SystemExit: Status 1 when the input or the machine is at fault, 2 on wrong usage.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="omicsfm",
+        description="Multi-omics foundation models for human cohorts.",
+        epilog="Training and evaluation: python train.py, python eval/benchmark.py, or from an installed wheel "
+        "python -m omicsfm.scripts.train, python -m omicsfm.scripts.benchmark.",
+    )
+    parser.add_argument("--version", action="version", version=f"omicsfm {__version__}")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, command in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=command.summary, description=command.summary.capitalize() + ".")
+        if name in argv[:1]:  # options may come from a heavy import
+            command.options(subparser)
+    arguments = parser.parse_args(argv)
+    run_command(lambda: COMMANDS[arguments.command].run(arguments))
+
+
+if __name__ == "__main__":
+    main()
