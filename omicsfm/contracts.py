@@ -92,7 +92,7 @@ class Batch:
     every float they find: under DeepSpeed a survival time of 365 days became 364. They leave this alone.
     """
 
-    __slots__ = ("measurements", "outcomes", "participant", "row", "time_days")
+    __slots__ = ("measurements", "outcomes", "participant", "row", "seed", "time_days")
 
     def __init__(
         self,
@@ -102,9 +102,11 @@ class Batch:
         row: Int[Tensor, " visits"],
         measurements: Mapping[str, Measurement],
         outcomes: Mapping[str, Outcome],
+        seed: int = 0,
     ) -> None:
         """``row`` is the visit's row in the store, ``participant`` its participant's number there.
 
+        ``seed`` seeds every random choice made about this batch, such as what an objective withholds.
         ``measurements`` holds every configured modality, always: an absent one has nothing observed, so
         that the graph of a training step is the same on every rank.
         """
@@ -113,6 +115,7 @@ class Batch:
         self.row = row
         self.measurements = dict(measurements)
         self.outcomes = dict(outcomes)
+        self.seed = seed
 
     def __len__(self) -> int:
         return len(self.participant)

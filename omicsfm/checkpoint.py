@@ -1,0 +1,221 @@
+"""A checkpoint: plain files that describe themselves and cannot execute code.
+
+    config.json             schema number, the model as a plain mapping, transforms, outcomes
+    features.parquet        modality, feature_id, namespace, scale, platform: in the model's order
+    transforms.safetensors  what the transforms were fitted to
+    model.safetensors       weights
+    provenance.json         what it was trained on and how well it did, SHA-256 of every other file
+    MODEL_CARD.md           the same for people
+
+Opens without Lightning, Hydra, anndata or a network.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors.numpy import load_file, save_file
+from safetensors.torch import load_file as load_tensors
+from safetensors.torch import save_file as save_tensors
+from torch import nn
+
+import omicsfm
+from omicsfm.build import build
+from omicsfm.contracts import OutcomeSpec
+from omicsfm.errors import InputError
+from omicsfm.features import FeatureSpace
+
+SCHEMA = 1
+FILES = ("config.json", "features.parquet", "transforms.safetensors", "model.safetensors", "MODEL_CARD.md")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An opened checkpoint: everything needed to embed and predict, and where it came from."""
+
+    model: Any
+    model_spec: Mapping[str, Any]
+    features: Mapping[str, FeatureSpace]
+    transforms: Mapping[str, Any]
+    outcomes: tuple[OutcomeSpec, ...]
+    provenance: Mapping[str, Any]
+
+    def outcome(self, name: str) -> OutcomeSpec:
+        """What one of its heads predicts.
+
+        Raises:
+            InputError: It has no head of that name.
+        """
+        for spec in self.outcomes:
+            if spec.name == name:
+                return spec
+        known = ", ".join(spec.name for spec in self.outcomes) or "none; it was pretrained only"
+        raise InputError(
+            f"the checkpoint has no head for outcome '{name}' (heads: {known}). Fine-tune one: python train.py "
+            f"task=finetune checkpoint=... outcome={name}"
+        )
+
+    def saw(self, participant_ids: Sequence[str]) -> list[bool]:
+        """Whether each participant was among those it was trained on, by salted hash."""
+        seen = set(self.provenance["participants"]["sha256"])
+        return [h in seen for h in hash_participants(participant_ids, self.provenance["participants"]["salt"])]
+
+
+def save_checkpoint(
+    directory: str | Path,
+    *,
+    model: nn.Module,
+    model_spec: Mapping[str, Any],
+    features: Mapping[str, FeatureSpace],
+    transforms: Mapping[str, Any],
+    outcomes: Sequence[OutcomeSpec],
+    provenance: Mapping[str, Any],
+) -> None:
+    """Write a checkpoint under a temporary name, then rename it to ``directory``, replacing an older one.
+
+    Raises:
+        ValueError: A weight is not finite; nothing is written.
+    """
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    broken = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if broken:
+        raise ValueError(f"{directory}: not saved, {len(broken)} tensors hold NaN or infinity (first: {broken[0]})")
+    directory = Path(directory)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    partial = directory.with_name(f".{directory.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    save_tensors(state, partial / "model.safetensors")
+    arrays = {f"{m}/{name}": np.ascontiguousarray(a) for m, t in transforms.items() for name, a in t.arrays().items()}
+    save_file(arrays, partial / "transforms.safetensors")
+    config = {
+        "schema": SCHEMA,
+        "model": model_spec,
+        "transforms": {modality: transform.spec() for modality, transform in transforms.items()},
+        "outcomes": [asdict(spec) for spec in outcomes],
+    }
+    (partial / "config.json").write_text(json.dumps(config, indent=1))
+    _feature_table(features).to_parquet(partial / "features.parquet", index=False)
+    record = {"omicsfm": omicsfm.__version__, "schema": SCHEMA, **provenance}
+    record["features"] = {m: {"count": len(f), "fingerprint": f.fingerprint} for m, f in features.items()}
+    record["parameters"] = sum(p.numel() for p in model.parameters())
+    (partial / "MODEL_CARD.md").write_text(model_card(record, outcomes))
+    record["files"] = {name: _sha256(partial / name) for name in FILES}
+    record["digest"] = _digest(record)
+    (partial / "provenance.json").write_text(json.dumps(record, indent=1))
+    old = directory.with_name(f".{directory.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if directory.exists():
+        directory.rename(old)
+    partial.rename(directory)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def load_checkpoint(directory: str | Path) -> Checkpoint:
+    """Verify and open a checkpoint on the CPU; the model is in evaluation mode.
+
+    Raises:
+        InputError: A file is missing or was edited, a newer omicsfm wrote it, or its config names anything
+            outside omicsfm.
+    """
+    directory = Path(directory)
+    provenance = verify_checkpoint(directory)
+    config = json.loads((directory / "config.json").read_text())
+    features = _read_features(directory / "features.parquet")
+    arrays = load_file(directory / "transforms.safetensors")
+    transforms = {}
+    for modality, spec in config["transforms"].items():
+        transforms[modality] = build(spec)
+        prefix = f"{modality}/"
+        transforms[modality].load({n.removeprefix(prefix): a for n, a in arrays.items() if n.startswith(prefix)})
+    model = build(config["model"])
+    model.load_state_dict(load_tensors(directory / "model.safetensors"))
+    outcomes = tuple(OutcomeSpec(**{**spec, "classes": tuple(spec["classes"])}) for spec in config["outcomes"])
+    return Checkpoint(model.eval(), config["model"], features, transforms, outcomes, provenance)
+
+
+def verify_checkpoint(directory: Path) -> Mapping[str, Any]:
+    """The provenance of a checkpoint whose every file is present and unchanged.
+
+    Raises:
+        InputError: Which file is missing, damaged or was edited, or that the format is newer.
+    """
+    record_file = directory / "provenance.json"
+    if not record_file.exists():
+        raise InputError(f"{directory}: not a checkpoint (no provenance.json). A run writes one to RUN/checkpoint.")
+    try:
+        provenance = json.loads(record_file.read_text())
+        schema, digest, files = provenance["schema"], provenance["digest"], provenance["files"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{record_file}: damaged ({error}). Restore the checkpoint from its source.") from error
+    if schema > SCHEMA:
+        raise InputError(
+            f"{directory}: written in checkpoint format {schema}; this omicsfm reads up to {SCHEMA}. Update omicsfm."
+        )
+    if _digest(provenance) != digest:
+        raise InputError(f"{record_file}: was edited after it was written. Restore the checkpoint from its source.")
+    for name in FILES:
+        file = directory / name
+        if not file.exists():
+            raise InputError(f"{directory}: {name} is missing. Restore the checkpoint from its source.")
+        if _sha256(file) != files.get(name):
+            raise InputError(
+                f"{file}: differs from what was written (SHA-256). Restore the checkpoint from its source."
+            )
+    return provenance
+
+
+def hash_participants(participant_ids: Sequence[str], salt: str) -> list[str]:
+    """Salted SHA-256 of each participant id, so that a checkpoint names nobody."""
+    return [hashlib.sha256(f"{salt}/{participant}".encode()).hexdigest() for participant in participant_ids]
+
+
+def model_card(record: Mapping[str, Any], outcomes: Sequence[OutcomeSpec]) -> str:
+    """The provenance as a page for people."""
+    lines = ["# Model card", "", f"Written by omicsfm {record['omicsfm']}; {record['parameters']:,} parameters.", ""]
+    lines += ["## Trained on", ""]
+    for store in record.get("stores", []):
+        lines.append(f"- {store['name']}: {store['participants']} participants, {store['visits']} visits")
+        lines.append(f"  (store {store['fingerprint'][:12]}, training participants of the split only)")
+    lines += ["", "## Reads", ""]
+    lines += [f"- {modality}: {entry['count']:,} features" for modality, entry in record["features"].items()]
+    lines += ["", "## Predicts", ""]
+    heads = [f"- {o.name}: {o.kind}" + (f" ({', '.join(o.classes)})" if o.classes else "") for o in outcomes]
+    lines += heads or ["- embeddings only: no head was fine-tuned"]
+    if record.get("metrics"):
+        lines += ["", "## Measured", "", "| metric | value |", "|---|---|"]
+        lines += [f"| {name} | {value:.4g} |" for name, value in record["metrics"].items()]
+    lines += ["", "## Limits", "", "Research use. Says nothing about people unlike those it was trained on; compare it with"]
+    lines += ["a linear model on your own cohort (eval/benchmark.py) before you rely on it.", ""]
+    return "\n".join(lines)
+
+
+def _feature_table(features: Mapping[str, FeatureSpace]) -> pd.DataFrame:
+    columns = ["modality", "feature_id", "namespace", "scale", "platform"]
+    rows = [(m, i, f.namespace, f.scale, f.platform) for m, f in features.items() for i in f.ids]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _read_features(file: Path) -> dict[str, FeatureSpace]:
+    spaces = {}
+    for modality, table in pd.read_parquet(file).groupby("modality", sort=False):
+        first = table.iloc[0]
+        ids = tuple(table["feature_id"])
+        spaces[str(modality)] = FeatureSpace(str(modality), ids, first["namespace"], first["scale"], first["platform"])
+    return spaces
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    text = json.dumps({k: v for k, v in record.items() if k != "digest"}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
