@@ -7,7 +7,7 @@ participant at one point in time. All members of a batch share the first axis, `
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -120,7 +120,7 @@ class Batch:
     def __len__(self) -> int:
         return len(self.participant)
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
         """The same batch on another device; dtypes stay as they are."""
         return self._with(
             participant=self.participant.to(device, non_blocking=non_blocking),
@@ -130,7 +130,7 @@ class Batch:
             outcomes={name: move(o, device, non_blocking) for name, o in self.outcomes.items()},
         )
 
-    def pin_memory(self) -> Self:
+    def pin_memory(self) -> "Batch":
         """The same batch in page-locked memory, for asynchronous copies to a GPU."""
 
         def pin(record):  # type: ignore[no-untyped-def]
@@ -144,7 +144,7 @@ class Batch:
             outcomes={name: pin(o) for name, o in self.outcomes.items()},
         )
 
-    def query(self, modality: str, where: Bool[Tensor, "visits features"]) -> Self:
+    def query(self, modality: str, where: Bool[Tensor, "visits features"]) -> "Batch":
         """A batch in which the values at ``where`` are withheld and asked for.
 
         The values are overwritten with zero, so that no tokenizer can leak them. The truth stays in the
@@ -160,7 +160,7 @@ class Batch:
         )
         return self._with(measurements={**self.measurements, modality: withheld})
 
-    def _with(self, **changes: object) -> Self:
+    def _with(self, **changes: object) -> "Batch":
         return type(self)(**{name: changes.get(name, getattr(self, name)) for name in self.__slots__})  # type: ignore[arg-type]
 
 

@@ -5,7 +5,7 @@ Every transform works row by row once fitted, keeps NaN as NaN (not measured), a
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 from jaxtyping import Float
@@ -21,7 +21,7 @@ LOG2_OF_E = 1.4426950408889634
 class Transform(Protocol):
     """One step; ``platforms`` names each row's platform, or is empty where the cohort has one."""
 
-    def fit(self, values: Values, platforms: Sequence[str]) -> Self:
+    def fit(self, values: Values, platforms: Sequence[str]) -> "Transform":
         """Learn from training rows."""
 
     def __call__(self, values: Values, platforms: Sequence[str]) -> Values:
@@ -40,7 +40,7 @@ class Transform(Protocol):
 class _Stateless:
     """A step with nothing to fit."""
 
-    def fit(self, values: Values, platforms: Sequence[str] = ()) -> Self:
+    def fit(self, values: Values, platforms: Sequence[str] = ()) -> "_Stateless":
         return self
 
     def spec(self) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class Log2AboveFloor:
     def __init__(self) -> None:
         self.floor = np.zeros(0, dtype=np.float32)
 
-    def fit(self, values: Values, platforms: Sequence[str] = ()) -> Self:
+    def fit(self, values: Values, platforms: Sequence[str] = ()) -> "Log2AboveFloor":
         positive = np.where(values > 0, values, np.inf)
         floor = positive.min(axis=0, initial=np.inf) / 2
         self.floor = np.where(np.isfinite(floor), floor, 1.0).astype(np.float32)
@@ -127,7 +127,7 @@ class RobustZ:
         self.center = np.zeros((1, 0), dtype=np.float32)
         self.spread = np.ones((1, 0), dtype=np.float32)
 
-    def fit(self, values: Values, platforms: Sequence[str] = ()) -> Self:
+    def fit(self, values: Values, platforms: Sequence[str] = ()) -> "RobustZ":
         self.platforms = tuple(sorted(set(platforms)))
         pooled = _location_and_spread(values)
         rows = [pooled]
@@ -178,7 +178,7 @@ class Chain:
     def __init__(self, *, steps: Sequence[Transform]) -> None:
         self.steps = list(steps)
 
-    def fit(self, values: Values, platforms: Sequence[str] = ()) -> Self:
+    def fit(self, values: Values, platforms: Sequence[str] = ()) -> "Chain":
         """Fit every step on training rows, ``values`` in the declared scale."""
         for step in self.steps:
             values = step.fit(values, platforms)(values, platforms)
