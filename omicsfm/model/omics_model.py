@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from omicsfm.contracts import Batch, Encoded, Tokens
 from omicsfm.errors import closest
-from omicsfm.model.layers import Attention
 
 
 class Modality(nn.Module):
@@ -34,9 +33,7 @@ class OmicsModel(nn.Module):
         pooling: nn.Module,
         modalities: Mapping[str, Modality],
         heads: Mapping[str, nn.Module] | None = None,
-        num_heads: int = 4,
     ) -> None:
-        """``num_heads`` is the number of attention heads with which a question reads the latents."""
         super().__init__()
         self.encoder = encoder
         self.pooling = pooling

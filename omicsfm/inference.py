@@ -1,0 +1,49 @@
+"""Embeddings and predictions of stored visits, without gradients and without a trainer."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from omicsfm.checkpoint import Checkpoint
+from omicsfm.contracts import Batch, OutcomeSpec
+from omicsfm.data.collate import BatchReader
+from omicsfm.data.store import OmicsStore
+from omicsfm.model.omics_model import OmicsModel
+
+
+def reader_for(checkpoint: Checkpoint, store: OmicsStore, *, outcome: OutcomeSpec | None = None) -> BatchReader:
+    """Reads a store the way the checkpoint's model expects: every measured feature it knows, on its scale."""
+    outcomes = () if outcome is None else (outcome,)
+    return BatchReader(store, features=checkpoint.features, transforms=checkpoint.transforms, outcomes=outcomes)
+
+
+@torch.inference_mode()
+def embed(
+    model: OmicsModel, reader: BatchReader, rows: Int[np.ndarray, " visits"], *, batch_size: int = 64
+) -> Float[np.ndarray, "visits embedding"]:
+    """The embedding of each visit, in the order of ``rows``."""
+    model.eval()
+    parts = [model.encode(batch).visit.float().cpu().numpy() for batch in _batches(model, reader, rows, batch_size)]
+    return np.concatenate(parts) if parts else np.zeros((0, model.embedding_dim), np.float32)
+
+
+@torch.inference_mode()
+def predict(
+    model: OmicsModel, reader: BatchReader, rows: Int[np.ndarray, " visits"], *, head: str, batch_size: int = 64
+) -> Tensor:
+    """A head's readout for each visit: class probabilities, a quantity in its unit, or log hazards."""
+    model.eval()
+    parts = [
+        model.heads[head].readout(model.predict(model.encode(batch), head)).cpu()
+        for batch in _batches(model, reader, rows, batch_size)
+    ]
+    return torch.cat(parts)
+
+
+def _batches(model: OmicsModel, reader: BatchReader, rows: np.ndarray, batch_size: int) -> Iterator[Batch]:
+    device = next(model.parameters()).device
+    for start in range(0, len(rows), batch_size):
+        yield reader.read(rows[start : start + batch_size]).to(device)

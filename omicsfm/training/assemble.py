@@ -1,0 +1,99 @@
+"""A resolved run config -> the plain mapping that describes a model completely, and the parts around it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from omicsfm.build import build
+from omicsfm.contracts import OutcomeSpec
+from omicsfm.data.collate import fit_transforms
+from omicsfm.data.store import OmicsStore
+from omicsfm.data.transforms import Chain, default_transform
+from omicsfm.errors import InputError
+from omicsfm.features import FeatureSpace
+from omicsfm.seeding import seed_everything
+
+Config = Mapping[str, Any]
+GENERIC = "generic"
+
+
+def modality_config(config: Config, modality: str) -> Config:
+    """The modality's own config, or the generic one where it has none."""
+    return config["modality"].get(modality, config["modality"][GENERIC])
+
+
+def backbone_spec(config: Config, features: Mapping[str, FeatureSpace]) -> dict[str, Any]:
+    """Everything ``build`` needs to make the model without heads."""
+    model = dict(config["model"])
+    dim, num_latents = model.pop("dim"), model.pop("num_latents")
+    shape = {"dim": dim, "num_latents": num_latents}
+    modalities = {}
+    for name, space in features.items():
+        if "." in name:
+            raise InputError(f"modality '{name}': a name cannot contain a dot. Rename it in COHORT.yaml.")
+        parts = modality_config(config, name)
+        modalities[name] = {
+            "_target_": "omicsfm.model.omics_model.Modality",
+            "tokenizer": {**parts["tokenizer"], "num_features": len(space), "dim": dim},
+            "decoder": {**parts["decoder"], "dim": dim},
+        }
+    return {
+        **model,
+        "encoder": {**model["encoder"], **shape},
+        "pooling": {**model["pooling"], **shape},
+        "modalities": modalities,
+    }
+
+
+def head_spec(config: Config, store: OmicsStore, outcome: OutcomeSpec, rows: np.ndarray, dim: int) -> dict[str, Any]:
+    """Everything ``build`` needs to make a head for this outcome; ``rows`` are training visits with a value of it."""
+    spec = {**config["head"][outcome.kind], "embedding_dim": dim}
+    values = store.outcomes.iloc[rows]
+    if outcome.kind == "class":
+        counts = values[outcome.name].value_counts()
+        spec |= {
+            "num_classes": len(outcome.classes),
+            "frequencies": [float(counts.get(label, 0) + 0.5) for label in outcome.classes],
+        }
+    elif outcome.kind == "quantity":
+        quantity = values[outcome.name].to_numpy(dtype=np.float64)
+        spec |= {"location": float(quantity.mean()), "unit": float(quantity.std()) or 1.0}
+    return spec
+
+
+def objectives(config: Config, features: Mapping[str, FeatureSpace]) -> dict[str, nn.Module]:
+    """The pretraining objectives by name, each with the modalities' weights."""
+    weights = {name: float(modality_config(config, name).get("weight", 1.0)) for name in features}
+    return {name: build(node, weights=weights) for name, node in config["objective"].items()}
+
+
+def fitted_transforms(store: OmicsStore, rows: np.ndarray) -> dict[str, Chain]:
+    """A chain per modality, by its declared scale, fitted on training visits."""
+    chains = {name: default_transform(matrix.features.scale) for name, matrix in store.modalities.items()}
+    fit_transforms(store, rows=rows, chains=chains)
+    return chains
+
+
+def build_model(spec: Mapping[str, Any], *, seed: int, purpose: str) -> Any:
+    """The model a spec describes, with initial weights decided by the seed alone."""
+    seed_everything(seed, purpose)
+    return build(spec)
+
+
+def require_trainable(store: OmicsStore, outcome: OutcomeSpec, rows: Sequence[int]) -> None:
+    """Refuse an outcome that training visits cannot teach.
+
+    Raises:
+        InputError: No training visit has a value, only one class occurs, or there is no event.
+    """
+    values = store.outcomes.iloc[list(rows)]
+    where = f"outcome '{outcome.name}' in {store.path}"
+    if not len(values):
+        raise InputError(f"{where}: no training visit has a value of it.")
+    if outcome.kind == "class" and values[outcome.name].nunique() < 2:
+        only = values[outcome.name].iloc[0]
+        raise InputError(f"{where}: all {len(values)} training visits are '{only}'; at least two classes are needed.")
+    if outcome.kind == "survival" and not (values[f"{outcome.name}.event"] > 0).any():
+        raise InputError(f"{where}: none of {len(values)} training visits has the event; at least one is needed.")

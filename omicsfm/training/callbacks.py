@@ -1,0 +1,145 @@
+"""What happens around training: keep the best weights, save to resume, log, show progress."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+from tqdm import tqdm
+
+from omicsfm import distributed
+
+VALIDATION_LOSS = "val/loss"
+
+
+class BestWeights(pl.Callback):
+    """Keeps the weights of the epoch with the lowest validation loss, also through a resume."""
+
+    def __init__(self) -> None:
+        self.loss = float("inf")
+        self.epoch = -1
+        self.weights: dict[str, Tensor] = {}
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        loss = float(trainer.callback_metrics[VALIDATION_LOSS])
+        if loss < self.loss:
+            self.loss, self.epoch = loss, trainer.current_epoch
+            self.weights = whole_state(pl_module.model)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"loss": self.loss, "epoch": self.epoch, "weights": self.weights}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.loss, self.epoch, self.weights = state_dict["loss"], state_dict["epoch"], state_dict["weights"]
+
+
+class SaveToResume(pl.Callback):
+    """Saves everything that a resumed run needs after each epoch; stands last among the callbacks."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        trainer.save_checkpoint(self.file)
+
+
+class RunLog(pl.Callback):
+    """One JSON line per epoch in ``log.jsonl``: the record that trackers mirror. Repeated epochs replace their line."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._visits = 0
+        self._started = 0.0
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if distributed.rank() == 0 and self.file.exists():
+            lines = [json.loads(line) for line in self.file.read_text().splitlines()]
+            kept = [json.dumps(line) + "\n" for line in lines if line["epoch"] < trainer.current_epoch]
+            self.file.write_text("".join(kept))
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._visits, self._started = 0, time.perf_counter()
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:  # type: ignore[no-untyped-def]
+        self._visits += len(batch)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        seconds = time.perf_counter() - self._started
+        record: dict[str, Any] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
+        record |= {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        record["visits_per_second"] = round(self._visits * distributed.world_size() / seconds, 1)
+        if distributed.rank() == 0:
+            with self.file.open("a") as stream:
+                stream.write(json.dumps(record) + "\n")
+
+
+class Progress(pl.Callback):
+    """A bar with loss, visits per second and time left on a terminal; a plain line per epoch elsewhere."""
+
+    def __init__(self, *, title: str, total_steps: int) -> None:
+        self.title = title
+        self.total_steps = total_steps
+        self._bar: tqdm | None = None
+        self._visits, self._started, self._first_step = 0, 0.0, 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._started, self._first_step = time.perf_counter(), trainer.global_step
+        if distributed.rank() == 0 and sys.stderr.isatty():
+            self._bar = tqdm(
+                total=self.total_steps,
+                initial=trainer.global_step,
+                desc=self.title,
+                unit="step",
+                bar_format="{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} steps [{elapsed}, {remaining} left{postfix}]",
+            )
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:  # type: ignore[no-untyped-def]
+        self._visits += len(batch) * distributed.world_size()
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"loss {float(outputs['loss']):.3f}, {self._rate():.0f} visits/s", refresh=False)
+            self._bar.update()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if distributed.rank() or self._bar is not None:
+            return
+        done = trainer.global_step - self._first_step
+        left = (time.perf_counter() - self._started) / max(done, 1) * (self.total_steps - trainer.global_step)
+        train, val = (float(trainer.callback_metrics[name]) for name in ("train/loss", VALIDATION_LOSS))
+        print(
+            f"{self.title}: epoch {trainer.current_epoch + 1}/{trainer.max_epochs}, loss {train:.4f}, "
+            f"validation {val:.4f}, {self._rate():.0f} visits/s, at most {left:.0f} s left",
+            flush=True,
+        )
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def _rate(self) -> float:
+        return self._visits / max(time.perf_counter() - self._started, 1e-9)
+
+
+class Export(pl.Callback):
+    """Calls ``write`` on rank zero whenever the best weights are new."""
+
+    def __init__(self, *, best: BestWeights, write: Callable[[dict[str, Tensor], int, float], None]) -> None:
+        self.best = best
+        self.write = write
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if distributed.rank() == 0 and self.best.epoch == trainer.current_epoch:
+            self.write(self.best.weights, self.best.epoch, self.best.loss)
+
+
+def whole_state(model: torch.nn.Module) -> dict[str, Tensor]:
+    """A copy of the weights in host memory, gathered where they are sharded."""
+    if distributed.world_size() > 1:
+        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+        return {name: tensor.clone() for name, tensor in get_model_state_dict(model, options=options).items()}
+    return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}

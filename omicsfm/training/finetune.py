@@ -1,0 +1,94 @@
+"""Fine-tune a pretrained encoder to an outcome of a store."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from omicsfm.build import build
+from omicsfm.checkpoint import Checkpoint, save_checkpoint
+from omicsfm.contracts import OutcomeSpec
+from omicsfm.data.store import OmicsStore
+from omicsfm.inference import reader_for
+from omicsfm.seeding import derive
+from omicsfm.training.adaptations import TuningTask
+from omicsfm.training.assemble import build_model, head_spec, require_trainable
+from omicsfm.training.pretrain import hold_out, provenance
+
+
+def finetune(
+    store: OmicsStore,
+    *,
+    checkpoint: Checkpoint,
+    outcome: OutcomeSpec,
+    rows: np.ndarray,
+    config: Mapping[str, Any],
+    directory: Path,
+    run_dir: Path | None = None,
+    split_record: Mapping[str, Any] | None = None,
+) -> dict[str, float]:
+    """Adapt the checkpoint's model to ``outcome`` on the training visits ``rows``; write it to ``directory``.
+
+    Returns what the adaptation chose and measured on training participants.
+
+    Raises:
+        InputError: The outcome cannot be learnt from these visits, or store and checkpoint share too few features.
+    """
+    rows = rows[store.outcome_observed(outcome.name)[rows]]
+    require_trainable(store, outcome, list(rows))
+    seed = config["seed"]
+    model, spec = with_head(checkpoint, head_spec(config, store, outcome, rows, checkpoint.model.embedding_dim), outcome, seed)
+    task = TuningTask(
+        outcome=outcome,
+        reader=reader_for(checkpoint, store, outcome=outcome),
+        rows=rows,
+        split=hold_out(
+            store,
+            rows,
+            share=config["task"]["validation_fraction"],
+            seed=derive(seed, "validation", outcome.name),
+            labels=balance_labels(store, outcome, rows),
+        ),
+        config=config,
+        run_dir=run_dir,
+    )
+    report = build(config["adaptation"]).fit(model, task)
+    merged = provenance(store, rows, config, split_record)
+    merged["stores"] = [*checkpoint.provenance["stores"], *merged["stores"]]
+    earlier = checkpoint.provenance["participants"]
+    if earlier["salt"] == merged["participants"]["salt"]:
+        merged["participants"]["sha256"] = sorted({*earlier["sha256"], *merged["participants"]["sha256"]})
+    else:
+        merged["participants"]["earlier"] = [*earlier.get("earlier", []), {k: earlier[k] for k in ("salt", "sha256")}]
+    save_checkpoint(
+        directory,
+        model=model,
+        model_spec=spec,
+        features=checkpoint.features,
+        transforms=checkpoint.transforms,
+        outcomes=(outcome,),
+        provenance={**merged, "metrics": report, "pretrained from": checkpoint.provenance["digest"]},
+    )
+    return report
+
+
+def with_head(
+    checkpoint: Checkpoint, head: Mapping[str, Any], outcome: OutcomeSpec, seed: int
+) -> tuple[Any, dict[str, Any]]:
+    """A copy of the checkpoint's model with one new head, and its spec."""
+    spec = {**checkpoint.model_spec, "heads": {outcome.name: dict(head)}}
+    model = build_model(spec, seed=seed, purpose=f"head {outcome.name}")
+    pretrained = {n: t for n, t in checkpoint.model.state_dict().items() if not n.startswith("heads.")}
+    model.load_state_dict({**model.state_dict(), **pretrained})
+    return model, spec
+
+
+def balance_labels(store: OmicsStore, outcome: OutcomeSpec, rows: np.ndarray) -> np.ndarray:
+    """Small integers that a split balances on: the class, or whether the event was seen."""
+    values = store.outcomes.iloc[rows]
+    if outcome.kind == "class":
+        return values[outcome.name].map({label: i for i, label in enumerate(outcome.classes)}).to_numpy(dtype=int)
+    if outcome.kind == "survival":
+        return (values[f"{outcome.name}.event"] > 0).to_numpy(dtype=int)
+    return np.zeros(len(rows), dtype=int)

@@ -1,0 +1,144 @@
+"""One Lightning fit: modules and loaders in, best weights out, resumed where an earlier start stopped."""
+
+import logging
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import EarlyStopping
+from torch import Tensor, nn
+
+from omicsfm.build import build
+from omicsfm.data.collate import BatchReader
+from omicsfm.data.loader import make_loader
+from omicsfm.seeding import derive
+from omicsfm.training.callbacks import VALIDATION_LOSS, BestWeights, Export, Progress, RunLog, SaveToResume
+from omicsfm.training.module import TrainingModule
+from omicsfm.training.strategies import AtomicCheckpointIO
+
+RESUME = Path("resume") / "last.ckpt"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Store rows to train on and to choose the best epoch with; both from training participants."""
+
+    train: np.ndarray
+    validation: np.ndarray
+
+
+@dataclass(frozen=True)
+class Best:
+    """Weights of the epoch with the lowest validation loss."""
+
+    weights: Mapping[str, Tensor]
+    epoch: int
+    loss: float
+
+
+def fit(
+    *,
+    model: nn.Module,
+    objectives: Mapping[str, nn.Module],
+    reader: BatchReader,
+    rows: Rows,
+    config: Mapping[str, Any],
+    epochs: int,
+    patience: int,
+    title: str,
+    run_dir: Path | None = None,
+    optimizer: Mapping[str, Any] | None = None,
+    export: Callable[[dict[str, Tensor], int, float], None] | None = None,
+) -> Best:
+    """Minimise the objectives; stop when the validation loss has not improved for ``patience`` epochs.
+
+    ``export`` is called with the weights of each new best epoch. Without a ``run_dir`` nothing is written, logged
+    or shown. ``optimizer`` replaces the config's.
+    """
+    data, task, seed = config["data"], config["task"], config["seed"]
+    shared = {"batch_size": data["batch_size"], "num_workers": data["num_workers"]}
+    train = make_loader(reader, rows.train, seed=derive(seed, title, "train"), shuffle=True, **shared)
+    validation = make_loader(reader, rows.validation, seed=derive(seed, title, "validation"), shuffle=False, **shared)
+    total_steps = epochs * len(train)
+    module = TrainingModule(
+        model=model,
+        objectives=objectives,
+        optimizer=build(optimizer or config["optimizer"]),
+        schedule=build(config["schedule"]),
+        total_steps=total_steps,
+    )
+    best = BestWeights()
+    callbacks: list[pl.Callback] = [best, EarlyStopping(VALIDATION_LOSS, patience=patience, check_finite=True)]
+    if run_dir is not None:
+        callbacks += [RunLog(run_dir / "log.jsonl"), Progress(title=title, total_steps=total_steps)]
+        if export is not None:
+            callbacks.append(Export(best=best, write=export))
+        callbacks.append(SaveToResume(run_dir / RESUME))
+    with _quiet_lightning():
+        trainer = make_trainer(config, run_dir=run_dir, callbacks=callbacks, epochs=epochs, clip=task["gradient_clip"])
+        resume = run_dir / RESUME if run_dir is not None and (run_dir / RESUME).exists() else None
+        trainer.fit(module, train, validation, ckpt_path=resume, weights_only=True)
+    if not best.weights:
+        raise FloatingPointError(f"{title}: no epoch ended with a finite validation loss; lower the learning rate.")
+    return Best(best.weights, best.epoch, best.loss)
+
+
+def make_trainer(
+    config: Mapping[str, Any], *, run_dir: Path | None, callbacks: list[pl.Callback], epochs: int, clip: float
+) -> pl.Trainer:
+    """A Trainer from configs/trainer and configs/logger; several processes share each batch."""
+    settings = dict(config["trainer"])
+    strategy = build(settings.pop("strategy"))
+    strategy = strategy() if callable(strategy) else strategy
+    single_file = not hasattr(strategy, "zero_stage_3") and run_dir is not None  # DeepSpeed writes folders of its own
+    return pl.Trainer(
+        **settings,
+        strategy=strategy,
+        max_epochs=epochs,
+        callbacks=callbacks,
+        logger=_logger(config["logger"], run_dir) if run_dir is not None else False,
+        plugins=[AtomicCheckpointIO()] if single_file else None,
+        gradient_clip_val=clip,
+        use_distributed_sampler=False,  # BatchSampler shares batches out itself
+        default_root_dir=run_dir,
+        num_sanity_val_steps=0,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=False,
+        log_every_n_steps=1,
+    )
+
+
+def _logger(config: Mapping[str, Any], run_dir: Path) -> Any:
+    if config["name"] == "csv":
+        from pytorch_lightning.loggers import CSVLogger
+
+        return CSVLogger(save_dir=run_dir, name="csv")
+    if config["name"] == "wandb":
+        import os
+
+        from pytorch_lightning.loggers import WandbLogger
+
+        if config["mode"] == "offline":
+            os.environ["WANDB_MODE"] = "offline"  # the argument alone still resolves a host
+        return WandbLogger(
+            project=config["project"], save_dir=run_dir, offline=config["mode"] == "offline", id=run_dir.name
+        )
+    return False
+
+
+class _quiet_lightning(warnings.catch_warnings):
+    """Lightning's advice about workers, GPUs and sampling steps is not the user's business here."""
+
+    def __enter__(self) -> None:  # type: ignore[override]
+        super().__enter__()
+        warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric|torch\.distributed).*")
+        warnings.filterwarnings("ignore", message=r".*(does not have many workers|isinstance\(treespec, LeafSpec\)).*")
+        for name in ("pytorch_lightning", "lightning_fabric", "lightning"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        torch.set_float32_matmul_precision("high")

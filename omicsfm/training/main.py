@@ -1,0 +1,77 @@
+"""The Hydra entry: compose a config, hand it over as plain data, and step back."""
+
+import os
+import re
+import sys
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from omicsfm.command import run_command
+from omicsfm.errors import InputError, closest
+from omicsfm.paths import configs_dir
+
+HEADS = ("class", "quantity", "survival")
+
+
+def main() -> None:
+    """Run a training from the command line; a config at fault ends with one message and status 1."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors of composition reach us instead of Hydra's printer
+    run_command(_compose_and_run)
+
+
+def _compose_and_run() -> None:
+    try:
+        hydra.main(version_base=None, config_path=str(configs_dir()), config_name="train")(_run)()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(explain(error)) from error
+
+
+def _run(config: DictConfig) -> None:
+    from omicsfm.training.run import run
+
+    missing = [key for key in ("run_dir", "data.store") if OmegaConf.is_missing(config, key.split(".")[0])]
+    if missing:
+        raise InputError(f"{missing[0]} is not given. Example: python train.py data.store=STORE run_dir=RUN")
+    run(resolve(config))
+
+
+def resolve(config: DictConfig) -> dict:
+    """The composed config as plain data, with the head of every kind of outcome added."""
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert isinstance(plain, dict)
+    heads = {kind: OmegaConf.to_container(OmegaConf.load(configs_dir() / "head" / f"{kind}.yaml")) for kind in HEADS}
+    return {**plain, "head": heads}
+
+
+def explain(error: Exception) -> str:
+    """One message for what Hydra found wrong: the key, and the names that are known beside it."""
+    text = str(error).splitlines()[0]
+    missing = re.search(r"Missing mandatory value: (\S+)", str(error))
+    if missing:
+        return f"{missing[1]} is not given; add {missing[1]}=... to the command."
+    unknown = re.search(r"Could not override '([^']+)'", text)
+    if unknown:
+        key = unknown[1].lstrip("+~")
+        parent, _, name = key.rpartition(".")
+        return f"config key '{key}' does not exist; {closest(name, known_keys(parent))}. See configs/train.yaml."
+    group = re.search(r"Could not find '([^']+)/([^'/]+)'", str(error))
+    if group:
+        options = [file.stem for file in (configs_dir() / group[1]).glob("*.yaml")]
+        return f"config {group[1]}={group[2]} does not exist; {closest(group[2], options)}."
+    return text
+
+
+def known_keys(parent: str) -> list[str]:
+    """Keys of the default config under a dotted parent."""
+    hydra.core.global_hydra.GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(configs_dir()), version_base=None):
+        node = hydra.compose("train")
+    node = OmegaConf.select(node, parent) if parent else node
+    return [str(key) for key in node] if isinstance(node, DictConfig) else []
+
+
+if __name__ == "__main__":
+    sys.exit(main())

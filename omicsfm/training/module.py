@@ -1,0 +1,61 @@
+"""The thin module through which Lightning sees a finished model and finished objectives."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from omicsfm.contracts import Batch
+from omicsfm.training.optimizers import AdamW, WarmupCosine
+
+
+class TrainingModule(pl.LightningModule):
+    """The sum of objectives is minimised and logged with its parts."""
+
+    def __init__(
+        self,
+        *,
+        model: nn.Module,
+        objectives: Mapping[str, nn.Module],
+        optimizer: AdamW,
+        schedule: WarmupCosine,
+        total_steps: int,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.objectives = nn.ModuleDict(objectives)
+        self.make_optimizer = optimizer
+        self.make_schedule = schedule
+        self.total_steps = total_steps
+
+    def training_step(self, batch: Batch, batch_index: int) -> Tensor:
+        """The loss of one batch of this rank's visits."""
+        return self._step(batch, "train")
+
+    def validation_step(self, batch: Batch, batch_index: int) -> None:
+        """Logs the loss on held-out participants of the training set."""
+        self._step(batch, "val")
+
+    def _step(self, batch: Batch, stage: str) -> Tensor:
+        total = torch.zeros((), device=self.device)
+        logged: dict[str, Tensor] = {}
+        for name, objective in self.objectives.items():
+            loss = objective(self.model, batch)
+            total = total + loss.total
+            logged |= {f"{stage}/{name}/{term}": value.detach() for term, value in loss.terms.items()}
+        logged[f"{stage}/loss"] = total.detach()
+        # The objectives scale their means so that an average over ranks is the mean over all visits.
+        self.log_dict(logged, on_step=False, on_epoch=True, batch_size=max(len(batch), 1), sync_dist=True)
+        return total
+
+    def configure_optimizers(self) -> dict[str, Any]:  # type: ignore[override]
+        """AdamW stepped together with its schedule."""
+        optimizer = self.make_optimizer(self)
+        scheduler = self.make_schedule(optimizer, self.total_steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
+        """Batch is opaque to Lightning on purpose; it moves itself."""
+        return batch.to(device, non_blocking=True)

@@ -1,0 +1,108 @@
+"""Pretrain an encoder on the training participants of a store."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from omicsfm.checkpoint import hash_participants, save_checkpoint
+from omicsfm.data.collate import BatchReader
+from omicsfm.data.splits import make_split
+from omicsfm.data.store import OmicsStore
+from omicsfm.errors import InputError
+from omicsfm.seeding import derive
+from omicsfm.training.assemble import backbone_spec, build_model, fitted_transforms, objectives
+from omicsfm.training.fit import Best, Rows, fit
+
+
+def pretrain(
+    store: OmicsStore,
+    *,
+    rows: np.ndarray,
+    config: Mapping[str, Any],
+    directory: Path,
+    run_dir: Path | None = None,
+    split_record: Mapping[str, Any] | None = None,
+) -> Best:
+    """Train on the visits at ``rows`` and write the best epoch as a checkpoint at ``directory``.
+
+    A share of the participants among ``rows`` only chooses the best epoch. With a ``run_dir`` the run logs there
+    and the same call resumes it.
+    """
+    task, seed = config["task"], config["seed"]
+    features = {name: matrix.features for name, matrix in store.modalities.items()}
+    transforms = fitted_transforms(store, rows)
+    spec = backbone_spec(config, features)
+    model = build_model(spec, seed=seed, purpose="initial weights")
+    reader = BatchReader(
+        store, features=features, transforms=transforms, max_features=config["data"]["max_features"]
+    )
+
+    def write(weights: Mapping[str, Tensor], epoch: int, loss: float) -> None:
+        exported = build_model(spec, seed=seed, purpose="initial weights")
+        exported.load_state_dict(weights)
+        save_checkpoint(
+            directory,
+            model=exported,
+            model_spec=spec,
+            features=features,
+            transforms=transforms,
+            outcomes=(),
+            provenance={
+                **provenance(store, rows, config, split_record),
+                "metrics": {"pretraining validation loss": loss, "best epoch": epoch + 1},
+            },
+        )
+
+    best = fit(
+        model=model,
+        objectives=objectives(config, features),
+        reader=reader,
+        rows=hold_out(store, rows, share=task["validation_fraction"], seed=derive(seed, "validation")),
+        config=config,
+        epochs=task["epochs"],
+        patience=task["patience"],
+        title="pretrain",
+        run_dir=run_dir,
+        export=write,
+    )
+    if run_dir is None:
+        write(best.weights, best.epoch, best.loss)
+    return best
+
+
+def hold_out(store: OmicsStore, rows: np.ndarray, *, share: float, seed: int, labels: np.ndarray | None = None) -> Rows:
+    """Cut ``rows`` by participant into training and validation; ``labels`` of these rows balance the two."""
+    participants = store.visits["participant_id"].iloc[rows]
+    folds = max(2, round(1 / share))
+    if participants.nunique() < folds:
+        raise InputError(
+            f"{store.path}: {participants.nunique()} training participants are too few to keep a validation share of "
+            f"{share:g}; at least {folds} are needed."
+        )
+    split = make_split(participants, labels=labels, repeats=1, folds=folds, seed=seed)
+    train, validation = split.masks(participants, 0, 0)
+    return Rows(train=rows[train], validation=rows[validation])
+
+
+def provenance(
+    store: OmicsStore, rows: np.ndarray, config: Mapping[str, Any], split_record: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """What a checkpoint says about its training: store, participants as salted hashes, split, config."""
+    salt = f"{derive(config['seed'], 'salt', store.fingerprint):08x}"
+    participants = sorted(store.visits["participant_id"].iloc[rows].astype(str).unique())
+    return {
+        "stores": [
+            {
+                "name": store.name,
+                "fingerprint": store.fingerprint,
+                "participants": len(participants),
+                "visits": len(rows),
+            }
+        ],
+        "participants": {"salt": salt, "sha256": hash_participants(participants, salt)},
+        "split": dict(split_record or {}),
+        "config": dict(config),
+    }

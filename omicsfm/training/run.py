@@ -1,0 +1,167 @@
+"""A resolved config -> a finished run folder: what train.py does after Hydra has stepped back."""
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from omicsfm import distributed
+from omicsfm.checkpoint import load_checkpoint
+from omicsfm.data.splits import Split, make_split
+from omicsfm.data.store import OmicsStore
+from omicsfm.errors import InputError
+from omicsfm.training.finetune import balance_labels, finetune
+from omicsfm.training.pretrain import pretrain
+
+Config = Mapping[str, Any]
+MAY_CHANGE = ("trainer", "logger", "run_dir")
+"""Parts of a config that another start of the same run may change: they do not change the result."""
+
+
+def run(config: Config) -> Path:
+    """Pretrain or fine-tune as configured; returns the exported checkpoint's folder.
+
+    A second start with the same ``run_dir`` resumes an unfinished run and leaves a finished one as it is.
+
+    Raises:
+        InputError: The config, the store, the split or the checkpoint is at fault.
+    """
+    task = config["task"]["name"]
+    run_dir = Path(config["run_dir"])
+    checkpoint = run_dir / "checkpoint"
+    store = OmicsStore.open(config["data"]["store"])
+    if task == "finetune" and not config["outcome"]:
+        raise InputError(f"task=finetune needs outcome=NAME; {store.path} has: {', '.join(store.outcome_specs)}.")
+    claim(run_dir, config)
+    if (run_dir / "finished.json").exists():
+        print(f"{run_dir}: this run is finished; its checkpoint is {checkpoint}")
+        return checkpoint
+    train, record = training_visits(store, config, run_dir)
+    if task == "pretrain":
+        best = pretrain(
+            store, rows=train, config=config, directory=checkpoint, run_dir=run_dir, split_record=record
+        )
+        report = {"best epoch": best.epoch + 1, "validation loss": best.loss}
+    else:
+        source = config["checkpoint"] or _pretrain_first(store, train, config, run_dir, record)
+        opened = load_checkpoint(source)
+        warn_if_seen(opened, store, train)
+        outcome = store.outcome(config["outcome"])
+        report = finetune(
+            store,
+            checkpoint=opened,
+            outcome=outcome,
+            rows=train,
+            config=config,
+            directory=checkpoint,
+            run_dir=run_dir,
+            split_record=record,
+        )
+    if distributed.rank() == 0:
+        shutil.rmtree(run_dir / "resume", ignore_errors=True)
+        _write(run_dir / "finished.json", json.dumps(report, indent=1))
+        print(f"{task}: done, {', '.join(f'{k} {v:.4g}' for k, v in report.items())}; checkpoint {checkpoint}")
+    return checkpoint
+
+
+def claim(run_dir: Path, config: Config) -> None:
+    """Write the config into a new run folder, or check that an old one holds the same run.
+
+    Raises:
+        InputError: The folder holds a run of another config; the message names the first key that differs.
+    """
+    file = run_dir / "config.yaml"
+    plain = json.loads(json.dumps(config))
+    if file.exists():
+        earlier = yaml.safe_load(file.read_text())
+        for key, was, now in _differences(earlier, plain):
+            raise InputError(
+                f"{run_dir}: holds a run whose {key} is {was!r}; this start has {now!r}. Choose another run_dir, or "
+                "delete that folder."
+            )
+    elif distributed.rank() == 0:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        _write(file, yaml.safe_dump(plain, sort_keys=False))
+
+
+def training_visits(store: OmicsStore, config: Config, run_dir: Path) -> tuple[np.ndarray, dict[str, Any]]:
+    """Store rows that training may read, and what to record of the split.
+
+    With ``data.split`` these are the training participants of (repeat, fold). Without one, pretraining reads
+    everybody, and fine-tuning keeps a fifth of the participants aside for evaluation, named in RUN/split.csv.
+    """
+    data = config["data"]
+    repeat, fold = data["repeat"], data["fold"]
+    if data["split"]:
+        split = Split.read(data["split"])
+    elif config["task"]["name"] == "finetune":
+        outcome = store.outcome(config["outcome"])
+        known = np.flatnonzero(store.outcome_observed(outcome.name))
+        split = make_split(
+            store.visits["participant_id"].iloc[known],
+            labels=balance_labels(store, outcome, known),
+            repeats=1,
+            folds=5,
+            seed=config["seed"],
+        )
+        repeat, fold = 0, 0
+        if distributed.rank() == 0:
+            split.write(run_dir / "split.csv")
+    else:
+        return np.arange(len(store)), {}
+    train, _ = split.masks(store.visits["participant_id"], repeat, fold)
+    return np.flatnonzero(train), {"sha256": split.sha256, "repeat": repeat, "fold": fold}
+
+
+def warn_if_seen(checkpoint: Any, store: OmicsStore, train: np.ndarray) -> None:
+    """Say so on stderr where the checkpoint was pretrained on people this run keeps for testing."""
+    held_out = np.setdiff1d(np.arange(len(store)), train)
+    people = store.visits["participant_id"].iloc[held_out].astype(str).unique().tolist()
+    seen = sum(checkpoint.saw(people))
+    if seen:
+        print(
+            f"warning: the checkpoint was pretrained on {seen} of the {len(people)} participants kept for testing; "
+            "their features, not their outcomes, are known to it. For a clean test pretrain with the same data.split.",
+            file=sys.stderr,
+        )
+
+
+def _pretrain_first(store: OmicsStore, train: np.ndarray, config: Config, run_dir: Path, record: Config) -> Path:
+    task = config["task"]
+    first = {
+        **config,
+        "task": {**task, "name": "pretrain", "epochs": task["pretrain_epochs"], "patience": task["pretrain_patience"]},
+    }
+    directory = run_dir / "pretrain" / "checkpoint"
+    if not (run_dir / "pretrain" / "finished.json").exists():
+        (run_dir / "pretrain").mkdir(exist_ok=True)
+        best = pretrain(
+            store, rows=train, config=first, directory=directory, run_dir=run_dir / "pretrain", split_record=record
+        )
+        if distributed.rank() == 0:
+            _write(run_dir / "pretrain" / "finished.json", json.dumps({"validation loss": best.loss}))
+    return directory
+
+
+def _differences(earlier: Any, now: Any, prefix: str = "") -> list[tuple[str, Any, Any]]:
+    found: list[tuple[str, Any, Any]] = []
+    for key in sorted({*earlier, *now}):
+        if not prefix and key in MAY_CHANGE:
+            continue
+        was, is_ = earlier.get(key), now.get(key)
+        if isinstance(was, Mapping) and isinstance(is_, Mapping):
+            found += _differences(was, is_, f"{prefix}{key}.")
+        elif was != is_:
+            found.append((f"{prefix}{key}", was, is_))
+    return found
+
+
+def _write(file: Path, text: str) -> None:
+    partial = file.with_name(f".{file.name}.partial")
+    partial.write_text(text)
+    partial.rename(file)
