@@ -94,17 +94,24 @@ class FeatureSpace:
         Raises:
             InputError: The namespaces differ, or under half of this space's features are in ``source``.
         """
+        likely = [n for n in likely_namespaces(source.ids) if n != source.namespace]
+        way_out = f"Prepare the store with ids in namespace {self.namespace}" + (
+            f"; its ids look like {' or '.join(likely)}." if likely else "."
+        )
+        if source.namespace != self.namespace:
+            raise InputError(
+                f"{self.modality}: the checkpoint's features are in namespace {self.namespace}, the store's in "
+                f"{source.namespace}; equal ids would not mean the same thing. {way_out}"
+            )
         position = np.array([self.index.get(feature, -1) for feature in source.ids], dtype=np.int64)
         unknown = tuple(f for f, p in zip(source.ids, position, strict=True) if p < 0)
         alignment = Alignment(position, len(self), unknown)
         if alignment.share < MIN_SHARED:
             example = unknown[0] if unknown else "none"
-            likely = [n for n in likely_namespaces(source.ids) if n != source.namespace]
             raise InputError(
                 f"{self.modality}: the checkpoint knows {len(self):,} features (namespace {self.namespace}, first "
-                f"'{self.ids[0]}'); the store shares {alignment.matched:,} of them (namespace {source.namespace}, "
-                f"first unknown '{example}'), under half. Prepare the store with ids in namespace {self.namespace}"
-                + (f"; its ids look like {' or '.join(likely)}." if likely else ".")
+                f"'{self.ids[0]}'); the store shares {alignment.matched:,} of them (first unknown '{example}'), under "
+                f"half. {way_out}"
             )
         return alignment
 

@@ -5,7 +5,7 @@ Every transform works row by row once fitted, keeps NaN as NaN (not measured), a
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -18,6 +18,7 @@ LOG2_OF_10 = 3.321928094887362
 LOG2_OF_E = 1.4426950408889634
 
 
+@runtime_checkable
 class Transform(Protocol):
     """One step; ``platforms`` names each row's platform, or is empty where the cohort has one."""
 

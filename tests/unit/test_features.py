@@ -1,0 +1,67 @@
+"""FeatureSpace: identity of features, and how those of two cohorts line up."""
+
+import numpy as np
+import pytest
+
+from omicsfm.errors import InputError
+from omicsfm.features import NAMESPACES, FeatureSpace, likely_namespaces
+
+
+def proteins(*ids: str, namespace: str = "uniprot") -> FeatureSpace:
+    return FeatureSpace("proteome", ids, namespace)
+
+
+def test_a_source_in_another_order_is_aligned_by_id_and_not_by_place() -> None:
+    target = proteins("P01375", "P05231", "P10145")
+    aligned = target.align(proteins("P10145", "P01375", "Q99999"))
+    np.testing.assert_array_equal(aligned.position, [2, 0, -1])
+    assert aligned.unknown == ("Q99999",)
+    assert aligned.matched == 2
+    assert aligned.share == pytest.approx(2 / 3)
+
+
+def test_a_store_that_shares_under_half_of_the_features_is_refused_with_what_its_ids_look_like() -> None:
+    genes = FeatureSpace("transcriptome", ("ENSG00000000003", "ENSG00000000005"), "ensembl_gene")
+    with pytest.raises(InputError, match=r"shares 0 of them .*'TP53'.*look like hgnc_symbol"):
+        genes.align(FeatureSpace("transcriptome", ("TP53", "BRCA1"), "ensembl_gene"))
+
+
+def test_the_same_ids_in_another_namespace_are_other_features() -> None:
+    with pytest.raises(InputError, match="namespace uniprot, the store's in local"):
+        proteins("P01375", "P05231").align(proteins("P01375", "P05231", namespace="local"))
+
+
+def test_the_fingerprint_depends_on_order_and_namespace_and_not_on_scale() -> None:
+    space = proteins("P01375", "P05231")
+    assert space.fingerprint == FeatureSpace("proteome", space.ids, "uniprot", scale="log2").fingerprint
+    assert space.fingerprint != proteins("P05231", "P01375").fingerprint
+    assert space.fingerprint != proteins("P01375", "P05231", namespace="local").fingerprint
+
+
+def test_a_feature_that_stands_twice_is_refused_by_name() -> None:
+    with pytest.raises(InputError, match="1 feature ids appear twice.*'P05231'"):
+        proteins("P05231", "P01375", "P05231")
+
+
+def test_an_unknown_namespace_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match="namespace 'uniprott' is not known; known: .*uniprot"):
+        proteins("P01375", namespace="uniprott")
+
+
+@pytest.mark.parametrize(
+    ("namespace", "ids"),
+    [
+        ("ensembl_gene", ["ENSG00000141510", "ENSG00000012048.23"]),
+        ("uniprot", ["P04637", "A0A024RBG1", "P01375-2"]),
+        ("olink_id", ["OID20049", "OID31309"]),
+        ("hmdb", ["HMDB0000122", "HMDB00148"]),
+        ("chebi", ["CHEBI:15903", "CHEBI:4167"]),
+        ("kegg", ["C00031", "C00186"]),
+        ("inchikey", ["WQZGKKKJIJFFOK-GASJEMHNSA-N", "RWSXRVCMGQZWBV-WDSKDSINSA-N"]),
+        ("somascan_seqid", ["seq.2780.35", "10000-28"]),
+        ("hgnc_symbol", ["TP53", "C1orf112", "HLA-DRA"]),
+    ],
+)
+def test_real_ids_are_recognised(namespace: str, ids: list[str]) -> None:
+    assert all(NAMESPACES[namespace].fullmatch(i) for i in ids)
+    assert likely_namespaces(ids)[0] == namespace
