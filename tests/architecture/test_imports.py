@@ -21,20 +21,24 @@ ARROWS: dict[str, set[str]] = {
     "build": {"errors"},
     "seeding": set(),
     "distributed": set(),
-    "migrations": {"errors"},
     "metrics": WORDS | TOOLS,
     "data": WORDS | TOOLS | {"paths"},
     "heads": WORDS | TOOLS | {"metrics"},
     "model": WORDS | TOOLS,
     "objectives": WORDS | TOOLS | {"model", "heads", "metrics"},
-    "checkpoint": WORDS | TOOLS | {"migrations", "data"},  # reaches the model only by name, through build
+    "checkpoint": WORDS | TOOLS | {"data"},  # reaches the model only by name, through build
     "baselines": WORDS | TOOLS | {"data", "metrics"},
-    "training": WORDS | TOOLS | {"paths", "data", "metrics", "model", "heads", "objectives", "checkpoint", "baselines"},
-    "evaluation": WORDS | TOOLS | {"paths", "data", "metrics", "baselines", "checkpoint", "training", "model", "heads"},
+    "inference": WORDS | TOOLS | {"checkpoint", "data", "model", "heads"},
+    "training": WORDS
+    | TOOLS
+    | {"command", "paths", "data", "metrics", "model", "heads", "objectives", "checkpoint", "inference", "baselines"},
+    "evaluation": WORDS
+    | TOOLS
+    | {"paths", "data", "metrics", "baselines", "model", "heads", "checkpoint", "inference", "training"},
     "report": WORDS | {"seeding", "data", "metrics"},
     "scripts": {"paths"},
     "doctor": {"errors", "paths"},
-    "data.inspect": WORDS | {"data", "checkpoint"},  # a command of its own that compares a store with a checkpoint
+    "data.inspect": WORDS | {"paths", "data", "checkpoint"},  # a command of its own: a store beside a checkpoint
     "cli": {"command", "errors", "data", "data.inspect", "doctor"},
 }
 CORE = ("contracts", "features", "build", "checkpoint", "model", "heads", "objectives", "metrics")
