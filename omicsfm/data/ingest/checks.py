@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pandas as pd
 
-from omicsfm.data.ingest.cohort_file import ModalitySpec
+from omicsfm.data.ingest.cohort import ModalitySpec
 from omicsfm.data.ingest.columns import as_text
 from omicsfm.data.ingest.join import Joined
+from omicsfm.data.ingest.matrices import Values
 from omicsfm.errors import InputError
 
 NOT_NEGATIVE = ("counts", "tpm", "raw", "relative_abundance")
@@ -25,61 +26,40 @@ def check_scale(spec: ModalitySpec, joined: Joined, visits: pd.DataFrame) -> Non
         InputError: Infinite values; negative or fractional ones on a scale that has none; a logarithm never taken.
     """
     values = joined.matrix.values
-    numbers = values if isinstance(values, np.ndarray) else values.data
-    measured = ~np.isnan(numbers)
+    numbers: np.ndarray = values if isinstance(values, np.ndarray) else values.data
+    measured = int((~np.isnan(numbers)).sum())
+    if not measured:
+        return  # a sparse matrix of zeros, all of them measured
 
-    def refuse(bad: np.ndarray, what: str, worst: int, way_out: str) -> None:
-        row, feature = _place(values, worst)
+    def refuse(bad: np.ndarray, what: str, example: int, way_out: str) -> None:
+        if not bad.any():
+            return
+        row, feature = _place(values, example)
         visit = visits.iloc[joined.visits[row]]
         raise InputError(
-            f"{spec.name}: {int(bad.sum()):,} of {int(measured.sum()):,} values {what} ({numbers.flat[worst]:g}, participant "
-            f"{visit['participant_id']}, visit {visit['visit']}, feature '{joined.matrix.features[feature]}') but scale is "
-            f"'{spec.scale}'. {way_out}"
+            f"{spec.name}: {int(bad.sum()):,} of {measured:,} values are {what} {numbers.flat[example]:g}, participant "
+            f"{visit['participant_id']}, visit {visit['visit']}, feature '{joined.matrix.features[feature]}') "
+            f"but scale is '{spec.scale}'. {way_out}"
         )
 
+    lowest, highest = int(np.nanargmin(numbers)), int(np.nanargmax(numbers))
     infinite = np.isinf(numbers)
-    if infinite.any():
-        refuse(
-            infinite,
-            "are infinite",
-            int(np.argmax(infinite)),
-            "A logarithm of zero? Write such cells as empty or zero.",
-        )
+    refuse(infinite, "infinite (first", int(np.argmax(infinite)), "A logarithm of zero? Leave such cells empty.")
     if spec.scale in NOT_NEGATIVE:
-        negative = numbers < 0
-        if negative.any():
-            worst = int(np.nanargmin(numbers))
-            row, feature = _place(values, worst)
-            visit = visits.iloc[joined.visits[row]]
-            raise InputError(
-                f"{spec.name}: {int(negative.sum()):,} of {int(measured.sum()):,} values are negative (lowest "
-                f"{numbers.flat[worst]:g}, participant {visit['participant_id']}, visit {visit['visit']}, feature "
-                f"'{joined.matrix.features[feature]}') but scale is '{spec.scale}'. If these are NPX or log2 values, set "
-                "scale: log2 in COHORT.yaml; if they are z-scores, scale: identity."
-            )
-    if spec.scale == "counts":
-        fractional = measured & (numbers != np.round(numbers))
-        if fractional.any():
-            refuse(
-                fractional,
-                "are not whole numbers",
-                int(np.argmax(fractional)),
-                "If these are TPM set scale: tpm; else raw or log2.",
-            )
-    if spec.scale == "relative_abundance" and (numbers > 1).any():
-        refuse(
-            numbers > 1,
-            "are above 1",
-            int(np.nanargmax(numbers)),
-            "Divide percentages by 100, or set scale: counts or raw.",
+        way_out = (
+            "If these are NPX or log2 values, set scale: log2 in COHORT.yaml; if they are z-scores, scale: identity."
         )
-    largest = LARGEST_LOG.get(spec.scale)
-    if largest is not None and (numbers > largest).any():
+        refuse(numbers < 0, "negative (lowest", lowest, way_out)
+    if spec.scale == "counts":
+        fractional = ~np.isnan(numbers) & (numbers != np.round(numbers))
+        way_out = "If these are TPM, set scale: tpm in COHORT.yaml; if other intensities, scale: raw or log2."
+        refuse(fractional, "not whole numbers (first", int(np.argmax(fractional)), way_out)
+    if spec.scale == "relative_abundance":
+        refuse(numbers > 1, "above 1 (highest", highest, "Divide percentages by 100, or set scale: counts or raw.")
+    if spec.scale in LARGEST_LOG:
+        limit = LARGEST_LOG[spec.scale]
         refuse(
-            numbers > largest,
-            f"are above {largest:g}",
-            int(np.nanargmax(numbers)),
-            "Was the logarithm taken? If not, set scale: raw.",
+            numbers > limit, f"above {limit:g} (highest", highest, "Was the logarithm taken? If not, set scale: raw."
         )
 
 
@@ -96,8 +76,10 @@ def check_names(spec: ModalitySpec, features: Iterable[str], clinical: Iterable[
         file = spec.path.name if spec.path is not None else "the matrix"
         listed = ", ".join(f"'{name}'" for name in found[:20]) + (", ..." if len(found) > 20 else "")
         raise InputError(
-            f"{spec.name}: {len(found)} columns of {file} are also in the clinical table {table}: {listed}. A clinical column among "
-            "the features can give the outcome away. Add them to drop; a true feature that shares a name goes into allow."
+            f"{spec.name}: {len(found)} columns of {file} are also in the clinical table {table}: {listed}. A "
+            f"clinical column among "
+            "the features can give the outcome away. Add them to drop; a true feature that shares a name goes into "
+            "allow."
         )
 
 
@@ -128,7 +110,7 @@ def check_copies(spec: ModalitySpec, joined: Joined, sources: Mapping[str, pd.Se
             )
 
 
-def _copies(values: np.ndarray, rows: np.ndarray, target: np.ndarray) -> np.ndarray:
+def _copies(values: Values, rows: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Features whose correlation with the target is 1 or -1 over at least MIN_ROWS shared visits."""
     found = []
     for start in range(0, values.shape[1], 2048):  # blocks, so that a large matrix is not copied at once
@@ -148,7 +130,7 @@ def _copies(values: np.ndarray, rows: np.ndarray, target: np.ndarray) -> np.ndar
     return np.concatenate(found)
 
 
-def _place(values: np.ndarray, flat: int) -> tuple[int, int]:
+def _place(values: Values, flat: int) -> tuple[int, int]:
     """Row and column of a value: of a dense matrix by position, of a CSR matrix by stored entry."""
     if isinstance(values, np.ndarray):
         return int(flat // values.shape[1]), int(flat % values.shape[1])

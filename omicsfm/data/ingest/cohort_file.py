@@ -1,120 +1,32 @@
 """COHORT.yaml: where a cohort's tables are and what their columns mean, checked before any table is read."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from omicsfm.contracts import OutcomeKind
-from omicsfm.data.ingest.columns import ColumnRule, Conditions, Test, compile_pattern
+from omicsfm.data.ingest.cohort import (
+    OPTIONAL_COLUMNS,
+    CohortFile,
+    Layout,
+    LookupSpec,
+    ModalitySpec,
+    OutcomeRule,
+    TimeRule,
+    VisitsSpec,
+)
+from omicsfm.data.ingest.columns import ColumnRule, compile_pattern
+from omicsfm.data.ingest.conditions import Conditions, Test
 from omicsfm.errors import InputError, closest
 from omicsfm.features import NAMESPACES
 
 SCALES = ("counts", "tpm", "raw", "log2", "log10", "ln", "relative_abundance", "identity")
 REPEATED = ("refuse", "number")
 LAYOUTS = ("rows_are_visits", "columns_are_visits")
-OPTIONAL_COLUMNS = ("site", "plate", "platform", "family_id", "age")
 DAYS = {"time_days": 1.0, "time_months": 30.4375, "time_years": 365.25}
 """Keys that name a time column, with the days in one unit of it (a month is a twelfth of 365.25 days)."""
 POLICY_KEYS = ("purposes", "jurisdictions", "min_cell_count", "expires")
-
-Layout = Literal["rows_are_visits", "columns_are_visits"]
-
-
-@dataclass(frozen=True)
-class TimeRule:
-    """A time column and the days in one unit of it."""
-
-    rule: ColumnRule
-    days: float
-
-
-@dataclass(frozen=True)
-class LookupSpec:
-    """A further clinical table, whose columns are added to the visits by key."""
-
-    path: Path
-    key: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class VisitsSpec:
-    """The table of visits. ``path`` is None where a .h5mu brings its own."""
-
-    path: Path | None
-    participant_id: ColumnRule
-    key: str | None = None
-    visit: ColumnRule | None = None
-    time: TimeRule | None = None
-    columns: Mapping[str, ColumnRule] = field(default_factory=dict)
-    """Further columns of the store: site, plate, platform, family_id, age, and what ``keep`` names."""
-    where: Conditions = Conditions({})
-    join: tuple[LookupSpec, ...] = ()
-
-
-@dataclass(frozen=True)
-class ModalitySpec:
-    """One omics matrix. ``path`` is None where a .h5mu brings its own."""
-
-    name: str
-    path: Path | None
-    namespace: str
-    scale: str
-    layout: Layout = "rows_are_visits"
-    key: tuple[str, ...] = ()
-    key_pattern: str | None = None
-    features: str | None = None
-    """Column (or .var column) that holds the feature ids."""
-    layer: str | None = None
-    columns: tuple[str, ...] | str | None = None
-    drop: tuple[str, ...] | str = ()
-    allow: tuple[str, ...] = ()
-    """Features that may bear the name of a clinical column."""
-    below_limit: tuple[str, ...] = ()
-    number_repeats: bool = False
-    """Features of one name are told apart by a number; otherwise they are refused."""
-    platform: str = ""
-
-
-@dataclass(frozen=True)
-class OutcomeRule:
-    """Where an outcome's values come from."""
-
-    name: str
-    kind: OutcomeKind
-    level: Literal["visit", "participant"]
-    column: str | None = None
-    positive_if: Test | None = None
-    classes: tuple[str, ...] = ()
-    among: Conditions = Conditions({})
-    time: TimeRule | None = None
-    event: str | None = None
-    event_if: Test | None = None
-
-
-@dataclass(frozen=True)
-class CohortFile:
-    """Everything a COHORT.yaml says."""
-
-    name: str
-    where: str
-    """Name of the file, to begin messages with."""
-    visits: VisitsSpec
-    modalities: Mapping[str, ModalitySpec]
-    outcomes: Mapping[str, OutcomeRule]
-    subgroups: tuple[str, ...] = ()
-    require: tuple[str, ...] = ()
-    policy: Mapping[str, Any] = field(default_factory=dict)
-
-    def clinical_columns(self) -> set[str]:
-        """Columns of the visits table that the yaml uses; outcomes, keys and tests among them."""
-        used = {c for o in self.outcomes.values() for c in (o.column, o.event, *o.among.tests)}
-        rules = [self.visits.participant_id, self.visits.visit, *self.visits.columns.values()]
-        times = [self.visits.time, *(o.time for o in self.outcomes.values())]
-        rules += [time.rule for time in times if time is not None]
-        used |= {rule.column for rule in rules if rule is not None}
-        used |= {self.visits.key, *self.visits.where.tests, *self.subgroups}
-        return {name for name in used if name is not None}
 
 
 def read_cohort_file(path: Path) -> CohortFile:
@@ -132,7 +44,8 @@ def read_cohort_file(path: Path) -> CohortFile:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: not a readable COHORT.yaml ({' '.join(str(error).split())}).") from None
     except OmegaConfBaseException as error:
-        raise InputError(f"{path}: {' '.join(str(error).split())}. Set the variable, or write the path out.") from None
+        said = str(error).partition("\n")[0].rpartition("interpolation: ")[2].strip('"')
+        raise InputError(f"{path}: {said}. Set the variable, or write the path out.") from None
     return parse_cohort(node, where=path.name, folder=path.parent)
 
 
@@ -189,7 +102,9 @@ def _visits(node: Any, where: str, folder: Path | None) -> VisitsSpec:
     lookups = []
     for place, lookup in enumerate(entry.get("join") or []):
         own = _mapping(lookup, f"{where}.join[{place}]", ("path", "key"))
-        if "path" not in own or "key" not in own or folder is None:
+        if folder is None:
+            raise InputError(f"{where}.join: a file that holds its own mapping has all its columns in .obs already.")
+        if "path" not in own or "key" not in own:
             raise InputError(f"{where}.join[{place}]: needs path and key, found {', '.join(own) or 'nothing'}.")
         lookups.append(LookupSpec(folder / str(own["path"]), _names(own["key"], f"{where}.join[{place}].key")))
     return VisitsSpec(
@@ -233,8 +148,7 @@ def _modality(name: str, node: Any, file: str, folder: Path | None) -> ModalityS
     ):
         if key in entry and entry[key] not in allowed:
             raise InputError(f"{where}: {key} '{entry[key]}' is not known; {closest(str(entry[key]), allowed)}.")
-    if not name or any(c in name for c in "/\\\0") or name.startswith("."):
-        raise InputError(f"{where}: '{name}' cannot name a modality; use letters, digits and underscores.")
+    _check_name(name, where)
     key_node, key_pattern = entry.get("key"), None
     if isinstance(key_node, Mapping):
         own = _mapping(key_node, f"{where}.key", ("from", "pattern"))
@@ -260,6 +174,7 @@ def _modality(name: str, node: Any, file: str, folder: Path | None) -> ModalityS
 
 
 def _outcome(name: str, node: Any, where: str) -> OutcomeRule:
+    _check_name(name, where)
     common = ("kind", "level", "among")
     by_kind = {
         "class": (*common, "column", "positive_if", "classes"),
@@ -269,7 +184,8 @@ def _outcome(name: str, node: Any, where: str) -> OutcomeRule:
     kind = _mapping(node, where).get("kind")
     if kind == "competing_risks":
         raise InputError(
-            f"{where}: kind competing_risks is not supported; supported: {', '.join(by_kind)}. For one cause, use kind: "
+            f"{where}: kind competing_risks is not supported; supported: {', '.join(by_kind)}. For one cause, use "
+            f"kind: "
             "survival with event: CAUSE_COLUMN and event_if: {equals: CAUSE} (other causes then count as censored)."
         )
     if kind not in by_kind:
@@ -296,6 +212,13 @@ def _outcome(name: str, node: Any, where: str) -> OutcomeRule:
         event=None if "event" not in entry else str(entry["event"]),
         event_if=Test.parse(entry["event_if"], f"{where}.event_if") if "event_if" in entry else None,
     )
+
+
+def _check_name(name: str, where: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise InputError(
+            f"{where}: '{name}' cannot be a name; use letters, digits, '_' and '-' (it names folders and columns)."
+        )
 
 
 def _time(entry: Mapping[str, Any], where: str) -> TimeRule | None:

@@ -41,7 +41,8 @@ def _check_group(group: Any, path: Path, seen: set[Any]) -> None:
         if not isinstance(link, h5py.HardLink):
             target = getattr(link, "filename", None) or getattr(link, "path", "?")
             raise InputError(
-                f"{place} is a link to '{target}'. A link can bring in a file of this machine that is not part of the data; "
+                f"{place} is a link to '{target}'. A link can bring in a file of this machine that is not part of "
+                f"the data; "
                 "write the file again with the array inside it."
             )
         member = group[name]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from omicsfm.data.ingest.columns import as_text, column_of
-from omicsfm.data.ingest.matrices import Key, RawMatrix
+from omicsfm.data.ingest.matrices import Key, RawMatrix, Values
 from omicsfm.errors import InputError
 
 
@@ -72,9 +72,9 @@ def join_matrix(
     return Joined(taken.take(np.flatnonzero(measured)), found[rows][measured], counts)
 
 
-def _measured(values: np.ndarray) -> np.ndarray:
+def _measured(values: Values) -> np.ndarray:
     if isinstance(values, np.ndarray):
-        return ~np.isnan(values).all(axis=1)
+        return np.asarray(~np.isnan(values).all(axis=1))
     return np.ones(values.shape[0], dtype=bool)  # an entry that a sparse matrix does not store is a measured zero
 
 

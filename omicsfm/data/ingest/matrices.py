@@ -2,18 +2,19 @@
 
 import re
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from omicsfm.data.ingest.cohort_file import ModalitySpec
+from omicsfm.data.ingest.cohort import ModalitySpec
 from omicsfm.data.ingest.columns import ColumnRule, as_text
 from omicsfm.data.ingest.tables import header_of, kind_of, numbered, obs_table, read_annotated, read_table, repeated_in
 from omicsfm.errors import InputError, closest
 
 Key = tuple[str, ...]
+Values: TypeAlias = np.ndarray | sparse.csr_matrix | sparse.csr_array
 NUMBER_BELOW = re.compile(r"<\s*(\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)")
 
 
@@ -24,7 +25,7 @@ class RawMatrix:
     keys: list[Key | None]
     """The visit key of each row; None where a part of it is empty."""
     features: list[str]
-    values: np.ndarray | sparse.csr_matrix | sparse.csr_array
+    values: Values
     below_limit: np.ndarray | None
     without_limit: list[str]
     """Features left out because every value lies below a limit that the file does not give."""
@@ -124,8 +125,10 @@ def _told_apart(spec: ModalitySpec, names: list[str]) -> list[str]:
     repeated = repeated_in(names)
     if repeated and not spec.number_repeats:
         raise InputError(
-            f"{spec.name}: {len(repeated):,} feature names appear twice (first: '{repeated[0]}'). Two features of one name cannot "
-            "be told apart: rename them, or set repeated_features: number to call them NAME, NAME.1, ... in the file's order."
+            f"{spec.name}: {len(repeated):,} feature names appear twice (first: '{repeated[0]}'). Two features of "
+            f"one name cannot "
+            "be told apart: rename them, or set repeated_features: number to call them NAME, NAME.1, ... in the "
+            "file's order."
         )
     return numbered(names)
 
@@ -200,8 +203,10 @@ def _cells(spec: ModalitySpec, column: pd.Series) -> tuple[np.ndarray, np.ndarra
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise InputError(
-            f"{spec.name}: column '{column.name}' holds text in {int(bad.sum()):,} of {int(text.notna().sum()):,} cells (first "
-            f"'{text.iloc[row]}', row {row + 1:,}); expected numbers. If it is no feature, add it to drop; if the text means "
+            f"{spec.name}: column '{column.name}' holds text in {int(bad.sum()):,} of {int(text.notna().sum()):,} "
+            f"cells (first "
+            f"'{text.iloc[row]}', row {row + 1:,}); expected numbers. If it is no feature, add it to drop; if the "
+            f"text means "
             f'below the detection limit, set below_limit: "{text.iloc[row]}" in COHORT.yaml.'
         )
     return np.where(np.isnan(stated), number, stated).astype(np.float32), declared | ~np.isnan(stated), declared
@@ -211,7 +216,8 @@ def _with_limits(
     keys: list[Key | None], features: list[str], values: np.ndarray, below: np.ndarray, unlimited: np.ndarray
 ) -> RawMatrix:
     """The lowest measured value of a feature stands for a limit that the file does not give. A feature of which no
-    cell gives a number has no limit to stand in; it is left out and named."""
+    cell gives a number has no limit to stand in; it is left out and named.
+    """
     measured = (~np.isnan(values)).any(axis=0)
     keep = measured | ~unlimited.any(axis=0)
     if unlimited.any():

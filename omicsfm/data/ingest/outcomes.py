@@ -1,13 +1,14 @@
 """Outcomes from the visits table: a class, a quantity, or a time to an event, checked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from omicsfm.contracts import OutcomeSpec
-from omicsfm.data.ingest.cohort_file import OutcomeRule
-from omicsfm.data.ingest.columns import Test, as_number, as_text, column_of
+from omicsfm.data.ingest.cohort import OutcomeRule
+from omicsfm.data.ingest.columns import as_number, as_text, column_of
+from omicsfm.data.ingest.conditions import Test
 from omicsfm.errors import InputError
 
 MAX_CLASSES = 100
@@ -22,6 +23,11 @@ class ReadOutcome:
     spec: OutcomeSpec
     columns: dict[str, pd.Series]
     sources: tuple[str, ...]
+
+    def keep(self, rows: np.ndarray) -> "ReadOutcome":
+        """The same at these visits only."""
+        columns = {key: series.iloc[rows].reset_index(drop=True) for key, series in self.columns.items()}
+        return replace(self, columns=columns)
 
 
 def read_outcome(
@@ -83,7 +89,8 @@ def check_outcome(outcome: ReadOutcome, *, first_visits: np.ndarray) -> dict[str
         counts |= {f"class {label}": int(sizes.get(label, 0)) for label in spec.classes}
         if len(sizes) < 2:
             raise InputError(
-                f"{where}: all {len(known[known]):,} known values are '{sizes.index[0]}'; a class outcome needs two classes. "
+                f"{where}: all {len(known[known]):,} known values are '{sizes.index[0]}'; a class outcome needs "
+                f"two classes. "
                 "Check positive_if and among, or leave the outcome out."
             )
     elif columns[spec.name][known].nunique() < 2:
@@ -111,13 +118,15 @@ def _labels(rule: OutcomeRule, series: pd.Series, among: pd.Series) -> tuple[pd.
         unlisted = [label for label in found if label not in rule.classes]
         if unlisted:
             raise InputError(
-                f"{where}: column '{rule.column}' holds '{unlisted[0]}', which is not one of classes {', '.join(rule.classes)}. "
+                f"{where}: column '{rule.column}' holds '{unlisted[0]}', which is not one of classes "
+                f"{', '.join(rule.classes)}. "
                 "List it, or leave those rows unknown with among."
             )
         return labels, rule.classes
     if len(found) > min(MAX_CLASSES, max(2, len(labels.dropna()) // 2)):
         raise InputError(
-            f"{where}: column '{rule.column}' holds {len(found):,} different values ('{found[0]}', '{found[1]}', ...); that is no "
+            f"{where}: column '{rule.column}' holds {len(found):,} different values ('{found[0]}', '{found[1]}', "
+            f"...); that is no "
             "class. Use kind: quantity, or make two classes with positive_if: {at_least: LIMIT}."
         )
     return labels, tuple(found)
@@ -127,14 +136,16 @@ def _survival(
     rule: OutcomeRule, table: pd.DataFrame, among: pd.Series, participant_id: pd.Series, time_days: pd.Series
 ) -> ReadOutcome:
     where = f"outcome {rule.name}"
-    assert rule.time is not None and rule.event is not None  # the parser asks for both
+    assert rule.time is not None  # the parser asks for both
+    assert rule.event is not None
     time = as_number(rule.time.rule.apply(table, where), where).where(among) * rule.time.days
     series = column_of(table, rule.event, where)
     event = _event(series, rule.event_if, where).where(among)
     if (time < 0).any():
         worst = time.idxmin()
         raise InputError(
-            f"{where}: {int((time < 0).sum()):,} follow-up times are negative (lowest {time[worst]:g} days, participant "
+            f"{where}: {int((time < 0).sum()):,} follow-up times are negative (lowest {time[worst]:g} days, "
+            f"participant "
             f"{participant_id[worst]}). Times count from the visit; leave those rows out with among or where."
         )
     half = time.isna() != event.isna()
@@ -171,7 +182,8 @@ def _spread(value: pd.Series, participant_id: pd.Series, where: str) -> pd.Serie
         participant = several.idxmax()
         found = ", ".join(f"{v}" for v in value[participant_id == participant].dropna().unique()[:3])
         raise InputError(
-            f"{where}: {int(several.sum()):,} participants have different values at different visits (first: participant "
+            f"{where}: {int(several.sum()):,} participants have different values at different visits (first: "
+            f"participant "
             f"{participant}: {found}), but level is participant. Use level: visit, or give each participant one value."
         )
     return own.transform("first")

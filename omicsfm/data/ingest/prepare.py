@@ -10,7 +10,8 @@ import pandas as pd
 from scipy import sparse
 
 from omicsfm.data.ingest.checks import check_copies, check_names, check_scale
-from omicsfm.data.ingest.cohort_file import CohortFile, ModalitySpec, parse_cohort, read_cohort_file
+from omicsfm.data.ingest.cohort import CohortFile, ModalitySpec
+from omicsfm.data.ingest.cohort_file import parse_cohort, read_cohort_file
 from omicsfm.data.ingest.join import Joined, join_matrix, visit_keys
 from omicsfm.data.ingest.matrices import RawMatrix, read_annotated_matrix, read_matrix
 from omicsfm.data.ingest.outcomes import ReadOutcome, check_outcome, read_outcome
@@ -22,7 +23,7 @@ from omicsfm.features import FeatureSpace
 
 
 def prepare(cohort: Path, store: Path) -> OmicsStore:
-    """Read a COHORT.yaml, or a .h5mu that holds its own mapping, and write a store.
+    """Read a COHORT.yaml, or a .h5mu (or .h5ad) that holds its own mapping, and write a store.
 
     Everything is checked before anything is written; the counts of rows, matches and outcomes are in the store's
     manifest under ``source``.
@@ -32,13 +33,13 @@ def prepare(cohort: Path, store: Path) -> OmicsStore:
     """
     cohort, store = Path(cohort), Path(store)
     annotated = None
-    if cohort.suffix.lower() == ".h5mu":
+    if cohort.suffix.lower() in (".h5mu", ".h5ad"):
         annotated = read_annotated(cohort)
         said = parse_cohort(_embedded_mapping(annotated, cohort), where=cohort.name, folder=None)
     elif cohort.suffix.lower() in (".yaml", ".yml"):
         said = read_cohort_file(cohort)
     else:
-        raise InputError(f"{cohort}: expected a COHORT.yaml or a .h5mu.")
+        raise InputError(f"{cohort}: expected a COHORT.yaml, or a .h5mu or .h5ad that holds its own mapping.")
     visits = read_visits(said, None if annotated is None else obs_table(annotated.obs))
     outcomes = [
         read_outcome(
@@ -55,11 +56,9 @@ def prepare(cohort: Path, store: Path) -> OmicsStore:
     first = ~final.store["participant_id"].duplicated().to_numpy()
     columns: dict[str, pd.Series] = {}
     for outcome in outcomes:
-        outcome.columns.update(
-            {key: series.iloc[kept].reset_index(drop=True) for key, series in outcome.columns.items()}
-        )
-        source["outcomes"][outcome.spec.name] = check_outcome(outcome, first_visits=first)
-        columns |= outcome.columns
+        own = outcome.keep(kept)
+        source["outcomes"][own.spec.name] = check_outcome(own, first_visits=first)
+        columns |= own.columns
     try:
         return write_store(
             store,
@@ -79,8 +78,8 @@ def prepare(cohort: Path, store: Path) -> OmicsStore:
 def _embedded_mapping(annotated: Any, path: Path) -> Mapping[str, Any]:
     if "omicsfm" not in annotated.uns:
         raise InputError(
-            f"{path}: .uns has no 'omicsfm'. Put the mapping of a COHORT.yaml there (JSON text or nested), or write a COHORT.yaml "
-            f"with path: {path.name} for each modality."
+            f"{path}: .uns has no 'omicsfm'. Put the mapping of a COHORT.yaml there (JSON text or nested), or "
+            f"write a COHORT.yaml with path: {path.name} for each modality."
         )
     node = annotated.uns["omicsfm"]
     if isinstance(node, str | bytes):
@@ -105,11 +104,12 @@ def _plain(node: Any) -> Any:
 def _read(said: CohortFile, spec: ModalitySpec, visits: Visits, annotated: Any) -> RawMatrix:
     if spec.path is not None:
         return read_matrix(spec, _key_columns(said, spec, visits)[1])
-    if spec.name not in annotated.mod:
+    members = getattr(annotated, "mod", dict.fromkeys(list(said.modalities)[:1], annotated))  # a .h5ad is one
+    if spec.name not in members:
         raise InputError(
-            f"{said.where}: there is no modality '{spec.name}' in the file; {closest(spec.name, annotated.mod)}."
+            f"{said.where}: there is no modality '{spec.name}' in the file; {closest(spec.name, members)}."
         )
-    return read_annotated_matrix(spec, annotated.mod[spec.name], ())
+    return read_annotated_matrix(spec, members[spec.name], ())
 
 
 def _join(said: CohortFile, spec: ModalitySpec, raw: RawMatrix, visits: Visits, outcomes: list[ReadOutcome]) -> Joined:
@@ -143,12 +143,14 @@ def _key_columns(said: CohortFile, spec: ModalitySpec, visits: Visits) -> tuple[
     own = spec.key if spec.key and all(name in columns for name in spec.key) else default
     if transposed and len(own) != 1:
         raise InputError(
-            f"{said.where}: modalities.{spec.name}: with layout columns_are_visits each column is named by one key, found "
+            f"{said.where}: modalities.{spec.name}: with layout columns_are_visits each column is named by one "
+            f"key, found "
             f"{' and '.join(own) or 'none'}. Name a column of the visits table that holds it: key: COLUMN."
         )
     if not own or (matrix and len(own) != len(matrix)):
         raise InputError(
-            f"{said.where}: modalities.{spec.name}: the key has {len(matrix)} parts in the matrix ({', '.join(matrix)}) and "
+            f"{said.where}: modalities.{spec.name}: the key has {len(matrix)} parts in the matrix "
+            f"({', '.join(matrix)}) and "
             f"{len(own)} in the visits ({', '.join(own) or 'none'}). Name the visits' column with key under visits."
         )
     if not matrix and len(own) != 1:
@@ -158,15 +160,15 @@ def _key_columns(said: CohortFile, spec: ModalitySpec, visits: Visits) -> tuple[
 
 def _refuse_clinical(said: CohortFile, visits: Visits, raw: Mapping[str, RawMatrix]) -> None:
     """Compare feature names with clinical columns. Of a file that holds visits and features both, the clinical
-    columns are those that the yaml uses, and for other files those that are no feature."""
+    columns are those that the yaml uses, and for other files those that are no feature.
+    """
     path, used = said.visits.path, said.clinical_columns()
-    if path is None:
-        return
-    features_there = {f for name, own in raw.items() if said.modalities[name].path == path for f in own.features}
+    sharing = [name for name in raw if path is not None and said.modalities[name].path == path]
+    features_there = {feature for name in sharing for feature in raw[name].features}
+    table = ".obs" if path is None else path.name
     for name, own in raw.items():
-        shares = said.modalities[name].path == path
-        clinical = used if shares else used | (set(visits.table.columns) - features_there)
-        check_names(said.modalities[name], own.features, clinical, path.name)
+        clinical = used if name in sharing else used | (set(visits.table.columns) - features_there)
+        check_names(said.modalities[name], own.features, clinical, table)
 
 
 def _visits_with(said: CohortFile, joined: Mapping[str, Joined], visits: int) -> np.ndarray:
@@ -221,23 +223,3 @@ def _source(
         },
         "outcomes": {},
     }
-
-
-def describe_source(store: OmicsStore) -> str:
-    """What prepare counted, as lines to print."""
-    source = store.manifest["source"]
-    lines = [f"{store.name}: {store.manifest['participants']:,} participants, {len(store):,} visits -> {store.path}"]
-    for title in ("visits", "modalities", "outcomes"):
-        entries = source.get(title, {})
-        for name, counts in {"visits": entries}.items() if title == "visits" else entries.items():
-            shown = ", ".join(
-                f"{key.replace('_', ' ')} {value:,}" for key, value in counts.items() if isinstance(value, int)
-            )
-            lines.append(f"  {name}: {shown}")
-            gone = counts.get("features_without_limit") or []
-            if gone:
-                lines.append(
-                    f"    left out, every value below an unstated limit: {', '.join(gone[:10])}"
-                    + (" ..." if len(gone) > 10 else "")
-                )
-    return "\n".join(lines)

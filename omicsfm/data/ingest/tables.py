@@ -181,7 +181,8 @@ def _checked_header(path: Path, first: list[str] | None, last: str) -> list[str]
             names = ["Unnamed: 0", *names]
         elif len(cells) != len(names):
             raise InputError(
-                f"{path}: the header names {len(names):,} columns, the last row has {len(cells):,}. The file looks truncated, "
+                f"{path}: the header names {len(names):,} columns, the last row has {len(cells):,}. The file looks "
+                f"truncated, "
                 "or its separator is not what its name says."
             )
     return names

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from omicsfm.data.ingest.cohort_file import CohortFile, LookupSpec, VisitsSpec
+from omicsfm.data.ingest.cohort import OPTIONAL_COLUMNS, CohortFile, LookupSpec, VisitsSpec
 from omicsfm.data.ingest.columns import ColumnRule, as_number, as_text, column_of
 from omicsfm.data.ingest.join import visit_keys
 from omicsfm.data.ingest.matrices import Key
@@ -77,13 +77,14 @@ def read_visits(cohort: CohortFile, embedded: pd.DataFrame | None = None) -> Vis
     store["time_days"] = _time_days(spec, table, store, where)
     for name, rule in spec.columns.items():
         values = rule.apply(table, f"{where}.{name}")
-        store[name] = as_number(values, f"{where}.{name}") if name == "age" else as_text(values)
+        store[name] = _stored(name, values, where) if name not in cohort.subgroups else as_text(values)
     for name in cohort.subgroups:
         if name not in store.columns:
             store[name] = as_text(column_of(table, name, f"{cohort.where}: subgroups"))
         elif name in ("participant_id", "visit", "time_days", "age"):
             raise InputError(
-                f"{cohort.where}: subgroups: '{name}' is no group; for age, keep: {{age_band: {{from: age, bands: [50, 65]}}}}."
+                f"{cohort.where}: subgroups: '{name}' is no group; for age, keep: "
+                f"{{age_band: {{from: age, bands: [50, 65]}}}}."
             )
     people = pd.factorize(store["participant_id"])[0]
     order = np.lexsort((np.arange(len(store)), store["time_days"].to_numpy(), people))
@@ -112,8 +113,10 @@ def _time_days(spec: VisitsSpec, table: pd.DataFrame, store: pd.DataFrame, where
         if several.any():
             raise InputError(
                 f"{where}: {store.loc[several, 'participant_id'].nunique():,} participants have several visits (first: "
-                f"'{store.loc[several, 'participant_id'].iloc[0]}') but no time is given. Name the column: time_days: COLUMN "
-                "(or time_months, time_years), or map visits to days: time_days: {from: VISIT, values: {BL: 0, FU: 365}}."
+                f"'{store.loc[several, 'participant_id'].iloc[0]}') but no time is given. Name the column: "
+                f"time_days: COLUMN "
+                "(or time_months, time_years), or map visits to days: time_days: {from: VISIT, values: {BL: 0, FU: "
+                "365}}."
             )
         return pd.Series(0.0, index=table.index)
     time = as_number(spec.time.rule.apply(table, where), where) * spec.time.days
@@ -127,6 +130,15 @@ def _time_days(spec: VisitsSpec, table: pd.DataFrame, store: pd.DataFrame, where
     return time
 
 
+def _stored(name: str, values: pd.Series, where: str) -> pd.Series:
+    """Age and a kept column that holds numbers only as numbers; site, plate, platform and family_id as text."""
+    if name == "age":
+        return as_number(values, f"{where}.{name}")
+    text = as_text(values)
+    number = pd.to_numeric(text, errors="coerce").astype(float)
+    return number if name not in OPTIONAL_COLUMNS and number.notna().sum() == text.notna().sum() else text
+
+
 def _look_up(table: pd.DataFrame, lookup: LookupSpec, where: str) -> tuple[pd.DataFrame, int]:
     """Add the columns of another table by key; its rows may serve several visits but not the reverse."""
     other = read_table(lookup.path)
@@ -136,15 +148,14 @@ def _look_up(table: pd.DataFrame, lookup: LookupSpec, where: str) -> tuple[pd.Da
     place: dict[Key, int] = {}
     for row, key in enumerate(keys):
         if key in place:
-            raise InputError(
-                f"{where}.join {name}: key '{' / '.join(place and key or ())}' appears twice; keep one row per key."
-            )
+            raise InputError(f"{where}.join {name}: key '{' / '.join(key or ())}' appears twice; keep one row per key.")
         if key is not None:
             place[key] = row
     found = np.array([place.get(key, -1) if key is not None else -1 for key in own_keys])
     if not (found >= 0).any():
         raise InputError(
-            f"{where}.join {name}: no key of {len(table):,} visits is in it. Visits: {own_keys[:3]}; {name}: {keys[:3]}."
+            f"{where}.join {name}: no key of {len(table):,} visits is in it. Visits: {own_keys[:3]}; {name}: "
+            f"{keys[:3]}."
         )
     new = [c for c in other.columns if c not in lookup.key]
     taken = [c for c in new if c in table.columns]

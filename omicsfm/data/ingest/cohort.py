@@ -1,0 +1,110 @@
+"""What a cohort file says, as plain records: its visits, its matrices and its outcomes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from omicsfm.contracts import OutcomeKind
+from omicsfm.data.ingest.columns import ColumnRule
+from omicsfm.data.ingest.conditions import EVERYBODY, Conditions, Test
+
+OPTIONAL_COLUMNS = ("site", "plate", "platform", "family_id", "age")
+"""Columns of a store that mean the same in every cohort, where the cohort has them."""
+Layout = Literal["rows_are_visits", "columns_are_visits"]
+
+
+@dataclass(frozen=True)
+class TimeRule:
+    """A time column and the days in one unit of it."""
+
+    rule: ColumnRule
+    days: float
+
+
+@dataclass(frozen=True)
+class LookupSpec:
+    """A further clinical table, whose columns are added to the visits by key."""
+
+    path: Path
+    key: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class VisitsSpec:
+    """The table of visits. ``path`` is None where a .h5mu brings its own."""
+
+    path: Path | None
+    participant_id: ColumnRule
+    key: str | None = None
+    visit: ColumnRule | None = None
+    time: TimeRule | None = None
+    columns: Mapping[str, ColumnRule] = field(default_factory=dict)
+    """Further columns of the store: site, plate, platform, family_id, age, and what ``keep`` names."""
+    where: Conditions = EVERYBODY
+    join: tuple[LookupSpec, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModalitySpec:
+    """One omics matrix. ``path`` is None where a .h5mu brings its own."""
+
+    name: str
+    path: Path | None
+    namespace: str
+    scale: str
+    layout: Layout = "rows_are_visits"
+    key: tuple[str, ...] = ()
+    key_pattern: str | None = None
+    features: str | None = None
+    """Column (or .var column) that holds the feature ids."""
+    layer: str | None = None
+    columns: tuple[str, ...] | str | None = None
+    drop: tuple[str, ...] | str = ()
+    allow: tuple[str, ...] = ()
+    """Features that may bear the name of a clinical column."""
+    below_limit: tuple[str, ...] = ()
+    number_repeats: bool = False
+    """Features of one name are told apart by a number; otherwise they are refused."""
+    platform: str = ""
+
+
+@dataclass(frozen=True)
+class OutcomeRule:
+    """Where an outcome's values come from."""
+
+    name: str
+    kind: OutcomeKind
+    level: Literal["visit", "participant"]
+    column: str | None = None
+    positive_if: Test | None = None
+    classes: tuple[str, ...] = ()
+    among: Conditions = EVERYBODY
+    time: TimeRule | None = None
+    event: str | None = None
+    event_if: Test | None = None
+
+
+@dataclass(frozen=True)
+class CohortFile:
+    """Everything a COHORT.yaml says."""
+
+    name: str
+    where: str
+    """Name of the file, to begin messages with."""
+    visits: VisitsSpec
+    modalities: Mapping[str, ModalitySpec]
+    outcomes: Mapping[str, OutcomeRule]
+    subgroups: tuple[str, ...] = ()
+    require: tuple[str, ...] = ()
+    policy: Mapping[str, Any] = field(default_factory=dict)
+
+    def clinical_columns(self) -> set[str]:
+        """Columns of the visits table that the yaml uses; outcomes, keys and tests among them."""
+        used = {c for o in self.outcomes.values() for c in (o.column, o.event, *o.among.tests)}
+        rules = [self.visits.participant_id, self.visits.visit, *self.visits.columns.values()]
+        times = [self.visits.time, *(o.time for o in self.outcomes.values())]
+        rules += [time.rule for time in times if time is not None]
+        used |= {rule.column for rule in rules if rule is not None}
+        used |= {self.visits.key, *self.visits.where.tests, *self.subgroups}
+        return {name for name in used if name is not None}
