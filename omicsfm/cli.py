@@ -26,7 +26,7 @@ SIMULATION_HELP = {
     "missing_modality": "share of visits without a modality",
     "missing_by_health": "above 0 the sick miss more assays",
     "missing_value": "share of values not measured",
-    "below_limit": "share of values below the detection limit",
+    "below_limit": "share of values of what is measured below the detection limit",
     "missing_outcome": "share of outcomes not known",
     "interval_days": "days between planned visits",
 }
@@ -78,10 +78,11 @@ def _prepare(arguments: argparse.Namespace) -> None:
     print(f"{store.path}: {counts['participants']:,} participants, {counts['visits']:,} visits")
     for name, entry in counts["modalities"].items():
         cells = max(entry["features"] * entry["visits"], 1)
+        measured = max(cells - entry["missing"], 1)
         print(
             f"  {name}: {entry['features']:,} features in {entry['visits']:,} visits ({entry['namespace']}, "
             f"{entry['scale']}); {entry['missing'] / cells:.1%} not measured, "
-            f"{entry['below_limit'] / cells:.1%} below the detection limit"
+            f"{entry['below_limit'] / measured:.1%} of what is measured below the detection limit"
         )
     for name, spec in store.outcome_specs.items():
         known = int(store.outcome_observed(name).sum())

@@ -1,0 +1,50 @@
+# Sourced by the .sbatch files: where omicsfm lies, what a job may use, and how it is started and requeued.
+#
+#   OMICSFM_HOME     the clone (default: the folder sbatch was called in); it need not be writable
+#   OMICSFM_VENV     the virtual environment (default: OMICSFM_HOME/.venv); absent: python3 of the loaded modules
+#   OMICSFM_MODULES  environment modules to load first, as in "Python/3.11 CUDA/12.8" (default: none)
+
+export OMICSFM_HOME="${OMICSFM_HOME:-${SLURM_SUBMIT_DIR:-$PWD}}"
+if [[ -n "${OMICSFM_MODULES:-}" ]]; then
+  # shellcheck disable=SC2086  # several names in one variable
+  module load $OMICSFM_MODULES
+fi
+OMICSFM_VENV="${OMICSFM_VENV:-$OMICSFM_HOME/.venv}"
+if [[ -f "$OMICSFM_VENV/bin/activate" ]]; then
+  source "$OMICSFM_VENV/bin/activate"
+fi
+export PYTHONPATH="$OMICSFM_HOME${PYTHONPATH:+:$PYTHONPATH}"
+export WANDB_MODE="${WANDB_MODE:-offline}"       # compute nodes rarely see the internet; sync later from a login node
+export OMP_NUM_THREADS="${OMP_NUM_THREADS:-${SLURM_CPUS_PER_TASK:-1}}"
+export PYTHONUNBUFFERED=1                        # a log that is current when the job is killed
+
+# The trainer that fits this allocation, unless the caller named one.
+trainer_arguments() {
+  local argument tasks="${SLURM_NTASKS:-1}" nodes="${SLURM_JOB_NUM_NODES:-1}"
+  for argument in "$@"; do
+    [[ "$argument" == trainer=* ]] && return
+  done
+  if (( tasks > 1 )); then
+    echo "trainer=ddp trainer.num_nodes=$nodes trainer.devices=$(( tasks / nodes ))"
+  elif [[ -n "${SLURM_JOB_GPUS:-${SLURM_GPUS_ON_NODE:-}}" ]]; then
+    echo "trainer=gpu"
+  else
+    echo "trainer=cpu"
+  fi
+}
+
+# Run a command in this allocation, one process per task. Slurm warns the batch shell (--signal=B:USR1) before the
+# time limit; the job then goes back into the queue and the same command resumes its run_dir. The signal stays here:
+# a handler inside training would save while another rank waits in a collective.
+launch() {
+  trap 'echo "time limit near: requeue"; scontrol requeue "$SLURM_JOB_ID"' USR1
+  echo "job ${SLURM_JOB_ID:-none} on ${SLURM_JOB_NODELIST:-$(hostname)}, restart ${SLURM_RESTART_COUNT:-0}: $*"
+  srun --kill-on-bad-exit=1 "$@" &
+  local step=$! status=0
+  wait "$step" || status=$?
+  while kill -0 "$step" 2>/dev/null; do  # a trapped signal ends wait, not the step
+    status=0
+    wait "$step" || status=$?
+  done
+  return "$status"
+}
