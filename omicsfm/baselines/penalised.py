@@ -154,7 +154,7 @@ def _rotate(
     wide = features > rows
     gram = standardised @ standardised.T if wide else standardised.T @ standardised
     squares, vectors = np.linalg.eigh(gram)
-    kept = squares > 1e-12 * max(squares[-1], 1e-300)  # below the rounding error of a Gram matrix
+    kept = squares > 1e-12 * max(squares.max(initial=0.0), 1e-300)  # smaller ones are a Gram matrix's rounding error
     squares, vectors = squares[kept], vectors[:, kept]
     if not wide:
         return standardised @ vectors, vectors

@@ -1,0 +1,83 @@
+"""Compare methods on identical folds: python eval/benchmark.py --store STORE --outcome NAME --out OUT.
+
+Writes OUT/split.csv, predictions.parquet, metrics.json and report.html. Finished folds are kept in OUT/folds, so that
+a second start of the same command goes on where the first stopped.
+"""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from omicsfm.command import run_command
+
+PRETRAINED = "omicsfm"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the benchmark; exit status 1 and one message where the input is at fault, 2 on wrong usage."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", type=Path, required=True, help="prepared cohort")
+    parser.add_argument("--outcome", required=True, help="outcome to predict")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--checkpoint", type=Path, help=f"pretrained checkpoint, to compare as '{PRETRAINED}'")
+    parser.add_argument(
+        "--methods",
+        help="comma-separated: linear, late_fusion, boosting, forest, each also as name[modality+modality], and "
+        f"{PRETRAINED} (default: all, and linear on each modality alone)",
+    )
+    parser.add_argument("--split", type=Path, help="SPLIT.csv instead of --repeats, --folds")
+    parser.add_argument("--repeats", type=int, default=10, help="repeats of the folds (default: 10)")
+    parser.add_argument("--folds", type=int, default=5, help="folds a repeat (default: 5)")
+    parser.add_argument(
+        "--group", default="participant_id", choices=["participant_id"], help="what is kept in one fold"
+    )
+    parser.add_argument("--within", metavar="COLUMN", help="fit and score within each value of a visit column")
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same folds and fits (default: 0)")
+    parser.add_argument("--resamples", type=int, default=1000, help="bootstrap draws of participants (default: 1000)")
+    chosen = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    run_command(lambda: _run(chosen))
+
+
+def _run(chosen: argparse.Namespace) -> None:
+    from omicsfm.data.splits import Split
+    from omicsfm.data.store import OmicsStore
+    from omicsfm.evaluation.benchmark import folds_for, run_benchmark
+    from omicsfm.evaluation.methods import Method, baseline_methods, default_names, split_names
+    from omicsfm.evaluation.summary import benchmark_table
+    from omicsfm.evaluation.task import make_task
+    from omicsfm.report import benchmark_report
+
+    task = make_task(OmicsStore.open(chosen.store), chosen.outcome, within=chosen.within)
+    names = split_names(chosen.methods) if chosen.methods else default_names(task)
+    if chosen.checkpoint is not None and not chosen.methods:
+        names.append(PRETRAINED)
+    methods: list[Method] = []
+    for name in names:
+        if name == PRETRAINED:
+            from omicsfm.evaluation.pretrained import pretrained_method
+
+            methods.append(pretrained_method(chosen.checkpoint))
+        else:
+            methods.extend(baseline_methods([name], task, others=[PRETRAINED]))
+    if chosen.split is not None:
+        split = Split.read(chosen.split)
+    else:
+        split = folds_for(task, repeats=chosen.repeats, folds=chosen.folds, seed=chosen.seed)
+    metrics = run_benchmark(
+        task,
+        methods,
+        out=chosen.out,
+        split=split,
+        seed=chosen.seed,
+        resamples=chosen.resamples,
+        model=PRETRAINED if PRETRAINED in names else None,
+    )
+    report = benchmark_report(chosen.out)
+    print(benchmark_table(metrics))
+    print(f"report: {report}")
+
+
+if __name__ == "__main__":
+    main()

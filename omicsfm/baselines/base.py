@@ -1,0 +1,70 @@
+"""What every baseline is given and gives back."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, Shaped
+
+from omicsfm.metrics.targets import Target
+
+
+@dataclass(frozen=True)
+class Block:
+    """One modality's values in its declared scale, NaN where not measured."""
+
+    values: Float[np.ndarray, "rows features"]
+    scale: str
+    platforms: tuple[str, ...] = ()
+    """Each row's platform, or nothing where the cohort has one."""
+
+    def __getitem__(self, rows: Int[np.ndarray, " chosen"]) -> "Block":
+        platforms = tuple(self.platforms[row] for row in rows) if self.platforms else ()
+        return Block(self.values[rows], self.scale, platforms)
+
+    @property
+    def measured(self) -> Bool[np.ndarray, " rows"]:
+        """Which rows have any value of this modality."""
+        return ~np.isnan(self.values).all(axis=1)
+
+
+@dataclass(frozen=True)
+class OmicsTable:
+    """The omics of some visits, and whose visits they are."""
+
+    blocks: Mapping[str, Block]
+    participant_ids: Shaped[np.ndarray, " rows"]
+
+    def __len__(self) -> int:
+        return len(self.participant_ids)
+
+    def __getitem__(self, rows: Int[np.ndarray, " chosen"]) -> "OmicsTable":
+        return OmicsTable({name: block[rows] for name, block in self.blocks.items()}, self.participant_ids[rows])
+
+    def only(self, modalities: Sequence[str]) -> "OmicsTable":
+        """The same visits with these modalities alone."""
+        return OmicsTable({name: self.blocks[name] for name in modalities}, self.participant_ids)
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Predictions for the test rows.
+
+    ``test`` holds class probabilities [rows, classes], quantities [rows] or log hazards [rows]. ``held_out`` holds, for
+    a survival outcome, log hazards of the *training* rows by models that had not seen their participants (inner folds,
+    or out-of-bag trees), NaN where there is none: survival curves are calibrated on them. Without them a method is
+    ranked but has no survival curves.
+    """
+
+    test: Float[np.ndarray, "..."]
+    held_out: Float[np.ndarray, " train"] | None = None
+
+
+@runtime_checkable
+class Baseline(Protocol):
+    """A method of prediction that fits on one table and predicts another."""
+
+    def fit_predict(self, train: OmicsTable, target: Target, test: OmicsTable, *, seed: int) -> Predicted:
+        """Fit on ``train`` alone, every transform and imputation included, and predict ``test``."""
+        ...

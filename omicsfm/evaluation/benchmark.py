@@ -1,0 +1,128 @@
+"""Methods against each other on identical folds: split.csv, predictions.parquet, metrics.json."""
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import omicsfm
+from omicsfm.data.splits import Split, make_split
+from omicsfm.errors import InputError
+from omicsfm.evaluation.crossval import cross_validate
+from omicsfm.evaluation.methods import Method
+from omicsfm.evaluation.predictions import write_parquet
+from omicsfm.evaluation.scoring import score_predictions
+from omicsfm.evaluation.task import Task
+
+PACKAGES = ("numpy", "scipy", "scikit-learn", "lightgbm", "torch")
+
+
+def run_benchmark(
+    task: Task,
+    methods: Sequence[Method],
+    *,
+    out: Path,
+    split: Split,
+    seed: int,
+    resamples: int = 1000,
+    model: str | None = None,
+) -> dict[str, Any]:
+    """Cross-validate and score the methods; returns the content of OUT/metrics.json.
+
+    ``model`` is the name of the method that is the pretrained model, where one takes part.
+    """
+    if not methods:
+        raise InputError("benchmark: no methods. Name some with --methods, or leave the option out for all.")
+    out.mkdir(parents=True, exist_ok=True)
+    split.write(out / "split.csv")
+    predictions, seconds = cross_validate(task, methods, split, seed=seed, keep=out / "folds")
+    write_parquet(predictions, out / "predictions.parquet")
+    linear = [method.name for method in methods if method.is_linear]
+    scored = score_predictions(predictions, task.outcome, linear=linear, seed=seed, resamples=resamples)
+    for method in methods:
+        entry = scored["methods"][method.name]
+        entry["seconds"] = round(seconds[method.name], 3)
+        entry["config"] = dict(method.config())
+    metrics = {
+        "cohort": task.store.name,
+        "outcome": task.outcome.name,
+        "kind": task.outcome.kind,
+        "classes": list(task.outcome.classes),
+        "within": task.stratum_column,
+        "model": model,
+        **scored,
+        "subgroups": _subgroups(scored, task),
+        "notes": _notes(scored, task, resamples),
+        "provenance": _provenance(task, split, seed, resamples),
+    }
+    write_json(metrics, out / "metrics.json")
+    return metrics
+
+
+def folds_for(task: Task, *, repeats: int, folds: int, seed: int) -> Split:
+    """Repeated folds over participants, balanced on class or event, and within strata on the stratum too."""
+    labels = task.target.stratum
+    if task.strata is not None:
+        _, stratum = np.unique(task.strata, return_inverse=True)
+        labels = stratum * (int(labels.max()) + 1) + labels
+    return make_split(task.people, labels=labels, repeats=repeats, folds=folds, seed=seed)
+
+
+def write_json(content: Mapping[str, Any], path: Path) -> None:
+    """Write under a temporary name, then rename."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(content, indent=1, allow_nan=False))
+    partial.replace(path)
+
+
+def _subgroups(scored: Mapping[str, Any], task: Task) -> list[dict[str, Any]]:
+    """Each stratum's headline metric, as a report's subgroup table wants it."""
+    return [
+        {
+            "variable": task.stratum_column,
+            "level": stratum,
+            "participants": scored["counts"][stratum]["participants"],
+            "method": method,
+            "metric": scored["primary"],
+            **scores[scored["primary"]],
+        }
+        for stratum, methods in scored.get("strata", {}).items()
+        for method, scores in methods.items()
+    ]
+
+
+def _notes(scored: Mapping[str, Any], task: Task, resamples: int) -> list[str]:
+    notes = [
+        "A value is computed in each repeat over all its folds together, then averaged over repeats. Intervals (95 %) "
+        f"resample participants {resamples:,} times with the fitted models held fixed.",
+    ]
+    if scored["reference"]:
+        notes.append(
+            f"Differences are to {scored['reference']}, the best linear method on these very folds, which favours it."
+        )
+    if task.stratum_column:
+        notes.append(f"Fitted and scored within each {task.stratum_column}; the value is the mean over its strata.")
+    if task.outcome.kind == "survival":
+        notes.append(
+            "Harrell's C counts tied predictions one half. Uno's C and Brier take the censoring distribution of the "
+            "scored rows; tau and the grid of days are under counts in metrics.json. Survival curves: Breslow's baseline on "
+            "held-out training predictions after shrinkage by their Cox slope."
+        )
+    return notes
+
+
+def _provenance(task: Task, split: Split, seed: int, resamples: int) -> dict[str, Any]:
+    return {
+        "store": str(task.store.name),
+        "store_fingerprint": task.store.fingerprint,
+        "split_sha256": split.sha256,
+        "seed": seed,
+        "resamples": resamples,
+        "omicsfm": omicsfm.__version__,
+        "python": platform.python_version(),
+        **{package: version(package) for package in PACKAGES},
+    }

@@ -1,0 +1,143 @@
+"""Methods of prediction by name: what a benchmark compares, on identical folds.
+
+    linear                all modalities side by side, ridge-penalised
+    linear[proteome]      any method may be held to some modalities: name[modality+modality]
+    late_fusion           one linear model a modality, averaged
+    boosting, forest      gradient-boosted trees, random forest
+
+To add a baseline: one file in ``omicsfm/baselines`` and a line in ``_MAKERS``. Any other method is an object that keeps
+the ``Method`` protocol.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from jaxtyping import Int
+
+from omicsfm.baselines.base import Baseline, Predicted
+from omicsfm.baselines.boosting import Boosting
+from omicsfm.baselines.forest import Forest
+from omicsfm.baselines.late_fusion import LateFusion
+from omicsfm.baselines.linear import Linear
+from omicsfm.errors import InputError, closest
+from omicsfm.evaluation.task import Task
+
+Positions = Int[np.ndarray, " chosen"]
+"""Positions in the task's rows: ``task.rows[positions]`` are store rows, ``task.target[positions]`` their truth."""
+
+
+@runtime_checkable
+class Method(Protocol):
+    """Something that is fitted on the training visits of a fold and predicts its test visits."""
+
+    @property
+    def name(self) -> str:
+        """What results call it."""
+        ...
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether it is one of the plain linear models that others are compared with."""
+        ...
+
+    def config(self) -> Mapping[str, Any]:
+        """Plain values that decide its predictions, besides task, fold and seed: part of the key of kept folds."""
+        ...
+
+    def begin_fold(self, task: Task, train: Positions, *, seed: int) -> None:
+        """Called once a fold, before ``fit_predict``, with the training visits of all strata: the place to pretrain."""
+        ...
+
+    def fit_predict(self, task: Task, train: Positions, test: Positions, *, seed: int) -> Predicted:
+        """Fit on ``train``, predict ``test``: class probabilities [test, classes], quantities or log hazards [test].
+
+        Called once a fold, or once a fold and stratum. ``train`` is part of what ``begin_fold`` was given. The truth
+        of ``test`` is in ``task`` and must not be looked at.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class BaselineMethod:
+    """A baseline, held to ``modalities``."""
+
+    name: str
+    baseline: Baseline
+    modalities: tuple[str, ...]
+    is_linear: bool = False
+
+    def config(self) -> Mapping[str, Any]:
+        """The baseline's settings and the modalities it sees."""
+        settings = asdict(self.baseline)  # type: ignore[call-overload]  # every baseline is a dataclass of its settings
+        return {"baseline": type(self.baseline).__name__, "modalities": list(self.modalities), **settings}
+
+    def begin_fold(self, task: Task, train: Positions, *, seed: int) -> None:
+        """A baseline has nothing to prepare."""
+
+    def fit_predict(self, task: Task, train: Positions, test: Positions, *, seed: int) -> Predicted:
+        """Predictions from the chosen modalities."""
+        table = task.table.only(self.modalities)
+        return self.baseline.fit_predict(table[train], task.target[train], table[test], seed=seed)
+
+
+_MAKERS: dict[str, tuple[Callable[[], Baseline], bool]] = {
+    "linear": (Linear, True),
+    "late_fusion": (LateFusion, True),
+    "boosting": (Boosting, False),
+    "forest": (Forest, False),
+}
+
+
+def default_names(task: Task) -> list[str]:
+    """The methods of a benchmark that names none: every baseline, and linear on each modality alone."""
+    modalities = list(task.store.modalities)
+    alone = [f"linear[{name}]" for name in modalities] if len(modalities) > 1 else []
+    names = ["linear", *alone, *(["late_fusion"] if alone else []), "boosting"]
+    return [*names, "forest"] if task.outcome.kind != "survival" or _has_sksurv() else names
+
+
+def baseline_methods(names: Sequence[str], task: Task, *, others: Sequence[str] = ()) -> list[BaselineMethod]:
+    """Methods by name.
+
+    ``others`` are further names that the caller knows, for the message about an unknown one.
+
+    Raises:
+        InputError: A name or a modality is not known, or stands there twice.
+    """
+    methods = [_baseline_method(name, task, others) for name in names]
+    for name in names:
+        if list(names).count(name) > 1:
+            raise InputError(f"--methods: '{name}' stands there twice.")
+    return methods
+
+
+def split_names(text: str) -> list[str]:
+    """The names in a comma-separated list."""
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _baseline_method(name: str, task: Task, others: Sequence[str]) -> BaselineMethod:
+    written = re.fullmatch(r"([^\[\]]+)(?:\[([^\[\]]+)\])?", name)
+    plain = written.group(1) if written else name
+    if written is None or plain not in _MAKERS:
+        raise InputError(f"--methods: '{name}' is not a method; {closest(plain, [*_MAKERS, *others])}.")
+    modalities = list(task.store.modalities)
+    if written.group(2) is not None:
+        asked = [part.strip() for part in written.group(2).split("+")]
+        for modality in asked:
+            if modality not in modalities:
+                raise InputError(
+                    f"--methods: '{name}' asks for modality '{modality}'; {closest(modality, modalities)}."
+                )
+        modalities = asked
+    make, is_linear = _MAKERS[plain]
+    return BaselineMethod(name, make(), tuple(modalities), is_linear)
+
+
+def _has_sksurv() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("sksurv") is not None

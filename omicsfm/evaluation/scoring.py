@@ -1,0 +1,186 @@
+"""Predictions -> metrics with intervals, and paired differences between methods on the same draws of participants.
+
+Each metric is computed in each repeat over all its folds together and averaged over repeats. Within strata it is
+computed in each stratum and averaged over strata. Intervals: see ``metrics/bootstrap.py``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from omicsfm.contracts import OutcomeSpec
+from omicsfm.evaluation.predictions import read_curves, read_prediction, read_truth
+from omicsfm.metrics import HEADLINE, Metric, SurvivalCurves, metrics_for
+from omicsfm.metrics.bootstrap import Repeat, Resamples, draw_resamples, percentile_interval, resampled_mean
+from omicsfm.metrics.kaplan_meier import at_risk_time
+from omicsfm.metrics.survival import LEAST_AT_RISK, default_tau
+from omicsfm.metrics.targets import SurvivalTarget, Target
+from omicsfm.seeding import derive
+
+WHOLE = "all"
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric's value, and its value in every resample."""
+
+    value: float
+    resampled: np.ndarray
+
+    def as_dict(self) -> dict[str, float | None]:
+        """Value and 95 % interval; null where undefined."""
+        low, high = percentile_interval(self.resampled)
+        return {"value": _plain(self.value), "low": _plain(low), "high": _plain(high)}
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One repeat (of one stratum) of one method."""
+
+    target: Target
+    prediction: Any
+    curves: SurvivalCurves | None
+    participant_ids: np.ndarray
+
+
+def score_predictions(
+    predictions: pd.DataFrame, spec: OutcomeSpec, *, linear: Sequence[str], seed: int, resamples: int = 1000
+) -> dict[str, Any]:
+    """``methods`` and ``differences`` (and ``strata``) of a metrics.json.
+
+    ``linear`` names the methods among which the reference is: the one best in the headline metric. A difference is
+    method minus reference, computed in each resample of participants on both.
+    """
+    strata = sorted(predictions["stratum"].unique()) if "stratum" in predictions else [WHOLE]
+    names = list(dict.fromkeys(predictions["method"]))
+    by_stratum: dict[str, dict[str, dict[str, Score]]] = {}
+    counts: dict[str, dict[str, Any]] = {}
+    for stratum in strata:
+        own = predictions if stratum == WHOLE else predictions[predictions["stratum"] == stratum]
+        draws = draw_resamples(_ids(own), resamples=resamples, seed=derive(seed, "bootstrap", stratum))
+        parts = {name: _parts(own[own["method"] == name], spec) for name in names}
+        by_stratum[stratum] = {name: _scores(parts[name], draws) for name in names}
+        counts[stratum] = _counts(own, parts[names[0]][0])
+    overall = {name: _mean_over_strata([by_stratum[s][name] for s in strata]) for name in names}
+    headline = HEADLINE[spec.kind]
+    reference = _best(overall, [name for name in names if name in linear], spec)
+    result: dict[str, Any] = {
+        "primary": headline,
+        "reference": reference,
+        "methods": {name: {"metrics": _dicts(scores)} for name, scores in overall.items()},
+        "differences": _differences(overall, reference) if reference else [],
+        "counts": counts if strata != [WHOLE] else counts[WHOLE],
+    }
+    if strata != [WHOLE]:
+        result["strata"] = {
+            stratum: {name: _dicts(scores) for name, scores in methods.items()}
+            for stratum, methods in by_stratum.items()
+        }
+        result["strata_won"] = _strata_won(by_stratum, reference, headline) if reference else {}
+    return result
+
+
+def _scores(parts: list[_Part], draws: Resamples) -> dict[str, Score]:
+    scores = {}
+    for name, one in metrics_for(parts[0].target).items():
+        given = [part.curves if one.needs_curves else part.prediction for part in parts]
+        if any(prediction is None for prediction in given):
+            continue
+        value = np.mean([one(part.target, prediction) for part, prediction in zip(parts, given, strict=True)])
+        repeats = [_repeat(one, part, prediction) for part, prediction in zip(parts, given, strict=True)]
+        scores[name] = Score(float(value), resampled_mean(repeats, draws))
+    return scores
+
+
+def _repeat(one: Metric, part: _Part, prediction: Any) -> Repeat:
+    return Repeat(lambda weights: one(part.target, prediction, weights), part.participant_ids)
+
+
+def _parts(rows: pd.DataFrame, spec: OutcomeSpec) -> list[_Part]:
+    parts = []
+    for _, own in rows.groupby("repeat", sort=True):
+        target = read_truth(own, spec)
+        curves = _followed(read_curves(own), target) if isinstance(target, SurvivalTarget) else None
+        parts.append(_Part(target, read_prediction(own, spec), curves, _ids(own)))
+    return parts
+
+
+def _followed(curves: SurvivalCurves | None, target: SurvivalTarget) -> SurvivalCurves | None:
+    """The curves at the grid days by which at least 10 % of these rows are still followed."""
+    if curves is None:
+        return None
+    kept = curves.times_days < at_risk_time(target.time_days, LEAST_AT_RISK)
+    return SurvivalCurves(curves.times_days[kept], curves.probability[:, kept]) if kept.any() else None
+
+
+def _mean_over_strata(scores: list[dict[str, Score]]) -> dict[str, Score]:
+    if len(scores) == 1:
+        return scores[0]
+    shared = [name for name in scores[0] if all(name in own for own in scores)]
+    return {
+        name: Score(
+            float(np.mean([own[name].value for own in scores])),
+            np.mean([own[name].resampled for own in scores], axis=0),
+        )
+        for name in shared
+    }
+
+
+def _best(overall: Mapping[str, Mapping[str, Score]], among: list[str], spec: OutcomeSpec) -> str | None:
+    headline = HEADLINE[spec.kind]
+    known = [name for name in among if np.isfinite(overall[name][headline].value)]
+    return max(known, key=lambda name: overall[name][headline].value) if known else None
+
+
+def _differences(overall: Mapping[str, Mapping[str, Score]], reference: str) -> list[dict[str, Any]]:
+    found = []
+    for name, scores in overall.items():
+        if name == reference:
+            continue
+        for metric_name, score in scores.items():
+            if metric_name not in overall[reference]:
+                continue
+            other = overall[reference][metric_name]
+            paired = Score(score.value - other.value, score.resampled - other.resampled)
+            found.append({"method": name, "reference": reference, "metric": metric_name, **paired.as_dict()})
+    return found
+
+
+def _strata_won(
+    by_stratum: Mapping[str, Mapping[str, Mapping[str, Score]]], reference: str, headline: str
+) -> dict[str, dict[str, int]]:
+    """In how many strata each method is better than the reference, tied with it or worse, by the paired interval."""
+    counted: dict[str, dict[str, int]] = {}
+    for methods in by_stratum.values():
+        for name, scores in methods.items():
+            if name == reference:
+                continue
+            tally = counted.setdefault(name, {"better": 0, "tied": 0, "worse": 0})
+            low, high = percentile_interval(scores[headline].resampled - methods[reference][headline].resampled)
+            tally["better" if low > 0 else "worse" if high < 0 else "tied"] += 1
+    return counted
+
+
+def _counts(rows: pd.DataFrame, part: _Part) -> dict[str, Any]:
+    counts: dict[str, Any] = {"participants": int(rows["participant_id"].nunique()), "visits": len(part.target)}
+    target = part.target
+    if isinstance(target, SurvivalTarget):
+        counts["events"] = int(target.event.sum())
+        counts["uno_tau_days"] = default_tau(target)
+        counts["brier_grid_days"] = [] if part.curves is None else part.curves.times_days.tolist()
+    return counts
+
+
+def _ids(rows: pd.DataFrame) -> np.ndarray:
+    return rows["participant_id"].to_numpy(dtype=str)
+
+
+def _dicts(scores: Mapping[str, Score]) -> dict[str, dict[str, float | None]]:
+    return {name: score.as_dict() for name, score in scores.items()}
+
+
+def _plain(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

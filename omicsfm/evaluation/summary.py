@@ -1,0 +1,49 @@
+"""A benchmark as a text table; a tie is called a tie."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from omicsfm.metrics import REGISTRY
+
+
+def benchmark_table(metrics: Mapping[str, Any]) -> str:
+    """Methods, the best in the headline metric first: value, interval, verdict against the reference, seconds."""
+    primary, reference = metrics["primary"], metrics["reference"]
+    known = REGISTRY[metrics["kind"]][primary]
+    verdicts = {
+        d["method"]: verdict(d, high_is_good=known.best == "high")
+        for d in metrics["differences"]
+        if d["metric"] == primary
+    }
+    rows = [("method", primary, "95 % interval", f"against {reference}", "seconds")]
+    scores = {name: entry["metrics"][primary] for name, entry in metrics["methods"].items()}
+    for name in sorted(scores, key=lambda one: -(scores[one]["value"] or float("-inf"))):
+        score = scores[name]
+        rows.append(
+            (
+                name,
+                _number(score["value"]),
+                f"{_number(score['low'])} to {_number(score['high'])}",
+                "reference" if name == reference else verdicts.get(name, ""),
+                f"{metrics['methods'][name]['seconds']:.1f}",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def verdict(difference: Mapping[str, Any], *, high_is_good: bool) -> str:
+    """Better, worse or a tie, by the paired interval."""
+    low, high, value = difference["low"], difference["high"], difference["value"]
+    if low is None or high is None:
+        return "no interval"
+    if low <= 0 <= high:
+        return f"tie ({value:+.3f}, {low:+.3f} to {high:+.3f})"
+    word = "better" if (low > 0) == high_is_good else "worse"
+    return f"{word} ({value:+.3f}, {low:+.3f} to {high:+.3f})"
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.3f}"

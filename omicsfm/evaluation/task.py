@@ -1,0 +1,124 @@
+"""A Task: which visits of a store are predicted, what is true of them, and what may be used."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Int, Shaped
+
+from omicsfm.baselines.base import Block, OmicsTable
+from omicsfm.contracts import OutcomeSpec
+from omicsfm.data.store import OmicsStore
+from omicsfm.errors import InputError, closest
+from omicsfm.metrics.targets import ClassTarget, QuantityTarget, SurvivalTarget, Target, class_target
+
+
+@dataclass(frozen=True)
+class Task:
+    """Predict one outcome of a store. Everything is in the order of ``rows``, the store rows of the task's visits."""
+
+    store: OmicsStore
+    outcome: OutcomeSpec
+    rows: Int[np.ndarray, " rows"]
+    target: Target
+    participant_ids: Shaped[np.ndarray, " rows"]
+    stratum_column: str | None = None
+    strata: Shaped[np.ndarray, " rows"] | None = None
+    """Each visit's label in ``stratum_column``, where the task is fitted and scored within strata."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def table(self) -> OmicsTable:
+        """Every modality's values in the declared scale, NaN where not measured."""
+        visits = self.store.visits
+        platforms = tuple(visits["platform"].astype(str).to_numpy()[self.rows]) if "platform" in visits else ()
+        blocks = {
+            name: Block(matrix.read(self.rows)[0], matrix.features.scale, platforms)
+            for name, matrix in self.store.modalities.items()
+        }
+        return OmicsTable(blocks, self.participant_ids)
+
+    @property
+    def visits(self) -> pd.DataFrame:
+        """The task's visits, with the cohort's own columns."""
+        return self.store.visits.iloc[self.rows].reset_index(drop=True)
+
+    @property
+    def people(self) -> pd.Series:
+        """Participant ids as a Series, as a split wants them."""
+        return pd.Series(self.participant_ids)
+
+
+def make_task(store: OmicsStore, outcome: str, *, within: str | None = None) -> Task:
+    """The task of predicting ``outcome`` from every modality of the store.
+
+    An outcome of a visit is predicted at every visit that has its value, an outcome of a participant once, at the
+    first visit that has it. Visits without any modality are left out. ``within`` names a column of the visits whose
+    values part the cohort into strata.
+
+    Raises:
+        InputError: The store has no such outcome or column, or nothing is known of it.
+    """
+    spec = store.outcome(outcome)
+    kept = store.outcome_observed(outcome) & _measured(store)
+    if within is not None:
+        if within not in store.visits:
+            raise InputError(
+                f"--within {within}: {store.path} has no such column; {closest(within, store.visits.columns)}."
+            )
+        kept &= store.visits[within].notna().to_numpy()
+    rows = np.flatnonzero(kept)
+    if spec.level == "participant":
+        rows = _first_visits(store, rows)
+    target = read_target(store, spec, rows)
+    _check(store, spec, target)
+    ids = store.visits["participant_id"].astype(str).to_numpy(dtype=str)[rows]
+    strata = None if within is None else store.visits[within].astype(str).to_numpy(dtype=str)[rows]
+    return Task(store, spec, rows, target, ids, within, strata)
+
+
+def read_target(store: OmicsStore, spec: OutcomeSpec, rows: Int[np.ndarray, " rows"]) -> Target:
+    """What is known of an outcome at these store rows; all of them must have a value."""
+    known = store.outcomes.iloc[rows]
+    if spec.kind == "class":
+        labels = known[spec.name].astype(str).tolist()
+        strange = sorted(set(labels) - set(spec.classes))
+        if strange:
+            raise InputError(
+                f"{store.path}: outcome '{spec.name}' has a value '{strange[0]}'; {closest(strange[0], spec.classes)}."
+            )
+        return class_target(labels, spec.classes)
+    if spec.kind == "quantity":
+        return QuantityTarget(known[spec.name].to_numpy(dtype=np.float64))
+    return SurvivalTarget(
+        known[f"{spec.name}.time_days"].to_numpy(dtype=np.float64),
+        known[f"{spec.name}.event"].to_numpy(dtype=float) > 0,
+    )
+
+
+def _measured(store: OmicsStore) -> Bool[np.ndarray, " visits"]:
+    """Which visits have a row in any modality."""
+    measured = np.zeros(len(store), dtype=bool)
+    for matrix in store.modalities.values():
+        measured[matrix.rows] = True
+    return measured
+
+
+def _first_visits(store: OmicsStore, rows: Int[np.ndarray, " rows"]) -> Int[np.ndarray, " first"]:
+    visits = store.visits.iloc[rows][["participant_id", "time_days"]].assign(row=rows)
+    first = visits.sort_values(["time_days", "row"], kind="stable").drop_duplicates("participant_id")
+    return np.sort(first["row"].to_numpy())
+
+
+def _check(store: OmicsStore, spec: OutcomeSpec, target: Target) -> None:
+    where = f"{store.path}: outcome '{spec.name}'"
+    if len(target) < 10:
+        raise InputError(f"{where} is known for {len(target)} visits with a measurement; at least 10 are needed.")
+    if isinstance(target, ClassTarget) and len(np.unique(target.class_id)) < 2:
+        only = target.classes[int(target.class_id[0])]
+        raise InputError(f"{where} is '{only}' for all {len(target)} visits; there is nothing to tell apart.")
+    if isinstance(target, SurvivalTarget) and not target.event.any():
+        raise InputError(f"{where} never happens among {len(target)} participants; there is nothing to predict.")
