@@ -1,0 +1,216 @@
+"""One self-contained ``report.html`` from the files of an OUT folder, and from nothing else.
+
+    metrics.json            scores, differences, subgroups, provenance
+    predictions.parquet     every prediction
+    missingness.parquet     optional; see ``missingness.py``
+    embedding.parquet       optional; see ``embedding.py``
+
+No request leaves the page. Nothing in it is about fewer than ``min_cell_count`` participants.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from omicsfm.errors import InputError
+from omicsfm.report import tables
+from omicsfm.report.calibration import calibration_plot
+from omicsfm.report.discrimination import agreement_plot, error_plot, roc_plot
+from omicsfm.report.embedding import PLACE, embedding_plot
+from omicsfm.report.forest import forest_plot
+from omicsfm.report.missingness import missingness_cells
+from omicsfm.report.read import read_results
+from omicsfm.report.results import Results
+from omicsfm.report.style import count
+from omicsfm.report.survival_curves import survival_plot
+from omicsfm.report.words import headline, tally
+
+Section = dict[str, object]
+
+
+def benchmark_report(out: Path, *, min_cell_count: int = 10) -> Path:
+    """Write ``out/report.html``, which compares methods on the same folds, and return its path.
+
+    Raises:
+        InputError: ``metrics.json`` or ``predictions.parquet`` is missing or incomplete.
+    """
+    return _write(out, "Benchmark", min_cell_count)
+
+
+def evaluation_report(out: Path, *, min_cell_count: int = 10) -> Path:
+    """Write ``out/report.html``, which looks at one model on one cohort, and return its path.
+
+    Raises:
+        InputError: ``metrics.json`` or ``predictions.parquet`` is missing or incomplete.
+    """
+    return _write(out, "Evaluation", min_cell_count)
+
+
+def _write(out: Path, what: str, least: int) -> Path:
+    import jinja2
+    from markupsafe import Markup
+
+    out = Path(out)
+    results = read_results(out)
+    sections = [
+        _methods(results),
+        _differences(results),
+        _looked_at_closely(results, least),
+        _subgroups(results, least),
+        _missingness(out, least),
+        _embedding(out, least),
+    ]
+    template = Path(__file__).with_name("template.html").read_text(encoding="utf-8")
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True)
+    shown = [section for section in sections if section is not None]
+    for section in shown:
+        for figure in section["figures"]:  # type: ignore[attr-defined]
+            figure["svg"] = Markup(figure["svg"])  # drawn by us; every text in it went through matplotlib's escaping
+    page = environment.from_string(template).render(
+        title=f"{what}: {results.outcome}",
+        eyebrow=" · ".join(part for part in (what, results.cohort, f"outcome '{results.outcome}'") if part),
+        headline=headline(results),
+        tally=tally(results),
+        facts=_facts(results, least),
+        sections=shown,
+        provenance=list(results.provenance.items()),
+        disclosure=f"Groups of fewer than {least} participants are not shown; where one of them would follow from a "
+        "total, the next is hidden with it.",
+    )
+    file = out / "report.html"
+    partial = out / ".report.html.partial"
+    partial.write_text(page, encoding="utf-8")
+    partial.replace(file)
+    return file
+
+
+def _section(title: str, lead: str, **rest: object) -> Section:
+    return {"title": title, "lead": lead, "tables": [], "figures": [], "notes": [], "wide": False, **rest}
+
+
+def _facts(results: Results, least: int) -> list[tuple[str, str]]:
+    table = results.of(results.focus)
+    people = table.drop_duplicates("participant_id")
+    facts = [("participants tested", count(len(people), least))]
+    visits = table.drop_duplicates(["participant_id", "visit"])
+    if len(visits) > len(people):
+        facts.append(("visits tested", count(len(visits), least)))
+    if results.kind == "survival":
+        facts.append(("events", count(int((people["event"] == 1).sum()), least)))
+    if results.kind == "class":
+        for label in results.classes[:6]:
+            own = table.loc[table["y_true"].astype(str) == label, "participant_id"].nunique()
+            facts.append((f"{'ever' if len(visits) > len(people) else 'with'} '{label}'", count(own, least)))
+    folds = table[["repeat", "fold"]].drop_duplicates()
+    facts.append(("folds", f"{folds['repeat'].nunique()} × {folds['fold'].nunique()}"))
+    facts.append(("methods", str(len(results.scores))))
+    return facts
+
+
+def _methods(results: Results) -> Section:
+    return _section(
+        "How well does each method predict?",
+        f"Every method was scored on people it had not been trained on, on the same folds, the best in "
+        f"{results.primary.label} first. In small print the 95% interval.",
+        tables=[tables.method_table(results)],
+        notes=[tables.glossary(results), *results.notes],
+    )
+
+
+def _differences(results: Results) -> Section | None:
+    differences = [d for d in results.differences if d.estimate.value == d.estimate.value]
+    if not differences:
+        return None
+    return _section(
+        f"Is any of them better than {differences[0].reference}?",
+        "The same people, method against method. Where the bar crosses the line the two tie: the data do not tell them "
+        "apart.",
+        figures=[{"svg": forest_plot(differences, metric=results.primary), "caption": ""}],
+        wide=True,
+    )
+
+
+def _looked_at_closely(results: Results, least: int) -> Section | None:
+    figures: list[dict[str, str | None]] = []
+    shown: list[dict[str, object]] = []
+    if results.kind == "class":
+        caption = "The further towards the upper left, the better."
+        figures.append({"svg": roc_plot(results, least=least), "caption": caption})
+        if len(results.classes) > 2:
+            shown.append(tables.confusion_table(results, least=least))
+    if results.kind == "quantity":
+        caption = "A dot is the mean of a group of people with similar predictions, a bar the middle half of them."
+        figures.append({"svg": agreement_plot(results, least=least), "caption": caption})
+        caption = "The steeper the curve, the better. It stops short of the largest errors: those are single people."
+        figures.append({"svg": error_plot(results, least=least), "caption": caption})
+    if results.kind == "survival":
+        caption = (
+            "Three equal groups by predicted risk. Shaded: 95% interval. A curve ends where too few people are left to "
+            "follow. Risk is ranked within folds."
+        )
+        figures.append({"svg": survival_plot(results, least=least), "caption": caption})
+    if results.kind != "quantity":
+        caption = (
+            "On the dashed line risks are true to the letter; below it they are overstated. A bar is a 95% interval. "
+            "Below: how often each risk was given."
+        )
+        figures.append({"svg": calibration_plot(results, least=least), "caption": caption})
+    drawn = [figure for figure in figures if figure["svg"] is not None]
+    left_out = f"Some plots are left out: a group has fewer than {least} participants."
+    notes = [] if len(drawn) == len(figures) else [left_out]
+    if not drawn and not shown:
+        return _section("The predictions, looked at closely", left_out)
+    others = f", next to {results.contrast[1]}" if len(results.contrast) > 1 else ""
+    lead = f"What the predictions of {results.focus} look like{others}."
+    return _section("The predictions, looked at closely", lead, figures=drawn, tables=shown, notes=notes)
+
+
+def _subgroups(results: Results, least: int) -> Section | None:
+    if not results.subgroups:
+        return None
+    return _section(
+        "Does it hold for everybody?",
+        "The same score within groups of participants. Small groups have wide intervals: compare those, not values.",
+        tables=[tables.subgroup_table(results, least=least)],
+    )
+
+
+def _missingness(out: Path, least: int) -> Section | None:
+    table = _optional(out / "missingness.parquet", ("modality", "visit", "participants", "measured"))
+    if table is None:
+        return None
+    header, rows = missingness_cells(table, least=least)
+    return _section(
+        "Who was measured for what?",
+        "Share of the participants seen at a visit who have the assay.",
+        tables=[{"header": header, "rows": [{"cells": cells, "focus": False} for cells in rows], "map": True}],
+    )
+
+
+def _embedding(out: Path, least: int) -> Section | None:
+    table = _optional(out / "embedding.parquet", PLACE)
+    if table is None:
+        return None
+    figures = []
+    for place, column in enumerate(c for c in table if c not in PLACE):
+        svg = embedding_plot(table, str(column), least=least, name=f"embedding{place}")
+        if svg is not None:
+            figures.append({"svg": svg, "caption": ""})
+    if not figures:
+        return None
+    return _section(
+        "How does the model see the visits?",
+        "Visits that look alike to the model lie close together (UMAP). Where the outcome's colours part, the model "
+        "sees it; where the site's colours part, it sees where a sample was taken.",
+        figures=figures,
+    )
+
+
+def _optional(file: Path, columns: tuple[str, ...]) -> pd.DataFrame | None:
+    if not file.exists():
+        return None
+    table = pd.read_parquet(file)
+    missing = [column for column in columns if column not in table]
+    if missing:
+        raise InputError(f"{file}: column '{missing[0]}' is missing; it needs {', '.join(columns)}.")
+    return table

@@ -1,0 +1,108 @@
+"""The tables of a report: methods by metrics, subgroups, and true against predicted classes."""
+
+from itertools import groupby
+
+from omicsfm.report.results import Estimate, Results, Subgroup, metric_of
+from omicsfm.report.style import duration, interval, number, signed
+
+Cell = dict[str, str]
+Table = dict[str, object]
+
+
+def method_table(results: Results) -> Table:
+    """Methods by metrics with intervals, verdict against the reference, and wall time; the best first."""
+    names = list(dict.fromkeys(name for scores in results.scores.values() for name in scores))
+    names.sort(key=lambda name: name != results.primary.name)
+    against = {d.method: d for d in results.differences}
+    reference = results.differences[0].reference if results.differences else None
+    header = ["method", *(metric_of(name, results.kind).label for name in names)]
+    if reference:
+        header.append(f"against {reference}")
+    timed = any(seconds is not None for seconds in results.seconds.values())
+    if timed:
+        header.append("time")
+    rows = []
+    for method in results.ranked:
+        cells: list[Cell] = [{"text": method}, *(score_cell(results.scores[method].get(name)) for name in names)]
+        if reference:
+            found = against.get(method)
+            if found is None:
+                cells.append({"text": "reference" if method == reference else "–"})
+            else:
+                verdict = found.verdict(results.primary)
+                cells.append({"text": verdict, "small": signed(found.estimate.value), "verdict": verdict})
+        if timed:
+            cells.append({"text": duration(results.seconds.get(method))})
+        rows.append({"cells": cells, "focus": method == results.focus and len(results.scores) > 1})
+    return _table(header, rows)
+
+
+def glossary(results: Results) -> str:
+    """What each metric of the table means."""
+    names = dict.fromkeys(name for scores in results.scores.values() for name in scores)
+    metrics = [metric_of(name, results.kind) for name in names]
+    return "  ".join(f"{metric.label}: {metric.meaning}." for metric in metrics if metric.meaning)
+
+
+def score_cell(estimate: Estimate | None) -> Cell:
+    """A value with its interval in small print."""
+    if estimate is None:
+        return {"text": "–"}
+    small = interval(estimate.low, estimate.high) if estimate.low is not None else ""
+    return {"text": number(estimate.value), "small": small}
+
+
+def subgroup_table(results: Results, *, least: int) -> Table:
+    """The primary metric of the methods in contrast, level by level, without groups of fewer than ``least``.
+
+    Where one level of a variable is too small its number follows from the total and the other levels' numbers; the
+    number of the next smallest is hidden with it.
+    """
+    methods = [m for m in results.contrast if any(s.method == m for s in results.subgroups)]
+    chosen = [s for s in results.subgroups if s.metric == results.primary.name and s.method in methods]
+    header = ["group", "participants", *(f"{method}, {results.primary.label}" for method in methods)]
+    rows = []
+    for variable, members in groupby(chosen, key=lambda s: s.variable):
+        levels: dict[str, list[Subgroup]] = {}
+        for member in members:
+            levels.setdefault(member.level, []).append(member)
+        size = {level: scores[0].participants for level, scores in levels.items()}
+        small = [level for level, people in size.items() if people < least]
+        large = sorted((level for level in size if level not in small), key=lambda level: size[level])
+        veiled = set(large[:1]) if len(small) == 1 else set()
+        for level, scores in levels.items():
+            cells: list[Cell] = [{"text": f"{variable}: {level}"}]
+            if level in small:
+                cells += [{"text": f"<{least}"}, *({"text": "hidden"} for _ in methods)]
+            else:
+                by_method = {score.method: score.estimate for score in scores}
+                cells.append({"text": "hidden" if level in veiled else f"{size[level]:,}"})
+                cells += [score_cell(by_method.get(method)) for method in methods]
+            rows.append({"cells": cells, "focus": False})
+    return _table(header, rows)
+
+
+def confusion_table(results: Results, *, least: int) -> Table:
+    """True classes by predicted ones, in visits of the first repeat.
+
+    A cell of fewer than ``least`` participants is hidden, and its row with it: one cell follows from the row's total.
+    """
+    table = results.of(results.focus)
+    table = table[table["repeat"] == table["repeat"].min()]
+    guess = table[[f"p_{label}" for label in results.classes]].to_numpy().argmax(axis=1)
+    rows = []
+    for label in results.classes:
+        mine = (table["y_true"].astype(str) == label).to_numpy()
+        cell = [table.loc[mine & (guess == place), "participant_id"] for place in range(len(results.classes))]
+        tiny = [0 < each.nunique() < least for each in cell]
+        cells: list[Cell] = [{"text": f"truly {label}"}]
+        cells += [
+            {"text": f"<{least}" if hidden else "hidden" if any(tiny) else f"{len(each):,}"}
+            for each, hidden in zip(cell, tiny, strict=True)
+        ]
+        rows.append({"cells": cells, "focus": False})
+    return _table([f"visits ({results.focus})", *(f"called {label}" for label in results.classes)], rows)
+
+
+def _table(header: list[str], rows: list[dict[str, object]]) -> Table:
+    return {"header": header, "rows": rows, "map": False}
