@@ -16,6 +16,8 @@ import pandas as pd
 
 from omicsfm.errors import InputError, closest
 
+WHOLE = re.compile(r"-?\d+\.0+")
+
 
 def as_text(series: pd.Series) -> pd.Series:
     """The column as stripped text, whole numbers without a decimal point, None where empty."""
@@ -25,9 +27,13 @@ def as_text(series: pd.Series) -> pd.Series:
         text[whole] = series[whole].astype("int64").astype(str)
         text[~whole] = series[~whole].map(repr)
     else:
-        text = series.astype(object).map(str, na_action="ignore").str.strip()
-        text = text.str.replace(r"^(-?\d+)\.0+$", r"\1", regex=True)
+        text = series.astype(object).map(_stripped, na_action="ignore")
     return text.where(series.notna() & (text != ""), None).astype(object)
+
+
+def _stripped(value: Any) -> str:
+    text = str(value).strip()
+    return text.partition(".")[0] if WHOLE.fullmatch(text) else text
 
 
 def as_number(series: pd.Series, where: str) -> pd.Series:

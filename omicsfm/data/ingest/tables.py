@@ -4,12 +4,14 @@ import csv
 import gzip
 import hashlib
 import lzma
+import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import pandas as pd
 
@@ -128,14 +130,16 @@ def read_annotated(path: Path) -> Any:
     """
     check_hdf5(path)
     try:
-        if kind_of(path) == "h5ad":
-            import anndata
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the age of the file's format, which is not the user's concern
+            if kind_of(path) == "h5ad":
+                import anndata
 
-            return anndata.read_h5ad(path)
-        import mudata
+                return anndata.read_h5ad(path)
+            import mudata
 
-        with mudata.set_options(pull_on_update=False):
-            return mudata.read_h5mu(path)
+            with mudata.set_options(pull_on_update=False):
+                return mudata.read_h5mu(path)
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise InputError(f"{path}: not readable as {kind_of(path)} ({' '.join(str(error).split())}).") from None
 
@@ -158,13 +162,13 @@ def _separator(path: Path) -> str:
     return SEPARATORS[Path(path.name.lower().removesuffix(".gz")).suffix]
 
 
-def _open_text(path: Path) -> IO[str]:
+def _open_text(path: Path) -> TextIOWrapper:
     if path.name.lower().endswith(".gz"):
         return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
     return path.open(encoding="utf-8-sig", newline="")
 
 
-def _last_line(stream: IO[str]) -> str:
+def _last_line(stream: TextIOWrapper) -> str:
     last = ""
     for line in stream:
         last = line if line.strip() else last
