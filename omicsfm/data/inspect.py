@@ -285,12 +285,13 @@ def _blocks(matrix: StoredMatrix) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield matrix.read(matrix.rows[start : start + BLOCK])
 
 
-def _size(count: float) -> str:
+def _size(count: int) -> str:
+    size = float(count)
     for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} TB"
 
 
 def _duration(seconds: float) -> str:

@@ -1,0 +1,180 @@
+"""The dry run: what it counts, and what it calls a problem."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from omicsfm.contracts import OutcomeSpec
+from omicsfm.data.inspect import inspect
+from omicsfm.data.store import Matrix, OmicsStore, write_store
+from omicsfm.errors import InputError
+from omicsfm.features import FeatureSpace
+
+GENES = tuple(f"ENSG{n:011d}" for n in range(10))
+PROTEINS = ("IL6", "TNF", "CRP", "ALB")
+
+
+def store(
+    folder: Path, *, namespace: str = "protein_symbol", severe: tuple[str, ...] = ("no", "yes"), **changes: object
+) -> OmicsStore:
+    """Thirty visits of twenty people: genes at 24, proteins at 20, both at 14."""
+    people = [f"P{n}" for n in range(20)] + [f"P{n}" for n in range(10)]
+    visits = pd.DataFrame(
+        {"participant_id": people, "visit": ["1"] * 20 + ["2"] * 10, "time_days": [0.0] * 20 + [90.0] * 10}
+    )
+    rng = np.random.default_rng(0)
+    genes = rng.poisson(5, (24, 10)).astype(np.float32)
+    proteins = rng.normal(5, 1, (20, 4)).astype(np.float32)
+    proteins[:, 3] = np.nan
+    below = np.zeros((20, 4), dtype=bool)
+    below[0, :3] = True
+    outcomes = pd.DataFrame(
+        {
+            "severe": pd.Series([severe[n % len(severe)] for n in range(30)], dtype="string"),
+            "death.time_days": np.arange(30.0),
+            "death.event": np.arange(30) % 3 == 0,
+        }
+    ).astype({"death.event": float})
+    given = {
+        "name": "small",
+        "visits": visits,
+        "outcomes": outcomes,
+        "outcome_specs": {
+            "severe": OutcomeSpec("severe", "class", "visit", ("no", "yes")),
+            "death": OutcomeSpec("death", "survival", "participant"),
+        },
+        "matrices": {
+            "transcriptome": Matrix(
+                FeatureSpace("transcriptome", GENES, "ensembl_gene", "counts"), np.arange(24), genes
+            ),
+            "proteome": Matrix(
+                FeatureSpace("proteome", PROTEINS, namespace, "log2"), np.arange(10, 30), proteins, below
+            ),
+        },
+    } | changes
+    return write_store(folder / "store", **given)  # type: ignore[arg-type]
+
+
+def checkpoint(folder: Path, ids: dict[str, tuple[str, ...]]) -> Path:
+    rows = [
+        (m, i, "ensembl_gene" if m == "transcriptome" else "protein_symbol") for m, names in ids.items() for i in names
+    ]
+    pd.DataFrame(rows, columns=["modality", "feature_id", "namespace"]).to_parquet(folder / "features.parquet")
+    return folder
+
+
+def test_a_good_store_is_counted_and_has_no_problem(tmp_path: Path) -> None:
+    report = inspect(store(tmp_path).path)
+    assert report.problems == []
+    for line in (
+        "small: 20 participants, 30 visits",
+        "transcriptome: 10 features (ensembl_gene, counts) at 24 visits of 20 participants; 0.0% not measured",
+        "proteome: 4 features (protein_symbol, log2) at 20 visits of 20 participants; 25.0% not measured, 5.0% below",
+        "identifiers: 100.0% have the form of ensembl_gene",
+        "visits per participant (participants): 1 (10), 2 (10)",
+        "days between visits: median 90, from 90 to 90",
+        "severe (class, by visit): no 15, yes 15; 30 known in 20 participants, 0 missing",
+        "death (survival, by participant): 7 events, 13 censored, median follow-up 10 days; 20 known",
+        "memory: 1.28 kB as dense float32 (transcriptome 960 B, proteome 320 B)",
+        "time: 300 tokens an epoch",
+        "problems: none",
+    ):
+        assert line in report.text
+
+
+def test_the_missingness_map_counts_each_combination(tmp_path: Path) -> None:
+    lines = inspect(store(tmp_path).path).text.splitlines()
+    start = next(n for n, line in enumerate(lines) if line.startswith("what a visit has"))
+    rows = [line.split() for line in lines[start + 2 : start + 5]]
+    assert rows == [["x", "x", "14", "46.7%", "14"], ["x", ".", "10", "33.3%", "10"], [".", "x", "6", "20.0%", "6"]]
+
+
+def test_features_never_measured_and_few_events_are_notes_not_problems(tmp_path: Path) -> None:
+    report = inspect(store(tmp_path).path)
+    assert "proteome: 1 features are measured at no visit (first: 'ALB')" in report.text
+    assert "outcome death: 7 events; with so few" in report.text
+
+
+def test_ids_of_another_form_than_the_namespace_are_a_problem(tmp_path: Path) -> None:
+    problems = inspect(store(tmp_path, namespace="uniprot").path).problems
+    assert len(problems) == 1
+    assert "proteome: only 0.0% of the ids have the form of namespace uniprot (first other 'IL6')" in problems[0]
+    assert "protein_symbol" in problems[0]
+
+
+def test_an_outcome_of_one_class_is_a_problem(tmp_path: Path) -> None:
+    assert inspect(store(tmp_path, severe=("no",)).path).problems == [
+        "outcome severe: only one class occurs; two are needed."
+    ]
+
+
+def test_an_outcome_without_events_is_a_problem(tmp_path: Path) -> None:
+    outcomes = pd.DataFrame({"death.time_days": np.arange(30.0), "death.event": np.zeros(30)})
+    specs = {"death": OutcomeSpec("death", "survival", "participant")}
+    assert "there is no event" in inspect(store(tmp_path, outcomes=outcomes, outcome_specs=specs).path).problems[0]
+
+
+def test_a_modality_without_a_config_is_reported(tmp_path: Path) -> None:
+    space = FeatureSpace("immunome", ("T", "B"), "local", "relative_abundance")
+    own = {"immunome": Matrix(space, np.arange(30), np.full((30, 2), 0.5, dtype=np.float32))}
+    report = inspect(store(tmp_path, matrices=own).path)
+    assert (
+        "immunome: has no file in configs/modality, so it gets the generic one for scale relative_abundance"
+        in report.text
+    )
+
+
+def test_a_checkpoint_is_matched_feature_by_feature(tmp_path: Path) -> None:
+    directory = checkpoint(tmp_path, {"transcriptome": (*GENES[:8], "ENSG99999999999"), "metabolome": ("glucose",)})
+    report = inspect(store(tmp_path).path, checkpoint=directory)
+    assert report.problems == []
+    assert "transcriptome: 8 of 9 features match (88.9%); 2 of the store are unknown to it" in report.text
+    assert "metabolome: 1 features; the store has no metabolome" in report.text
+    assert "proteome: the checkpoint does not know this modality" in report.text
+
+
+def test_a_checkpoint_that_shares_few_features_is_a_problem(tmp_path: Path) -> None:
+    directory = checkpoint(tmp_path, {"proteome": ("IL6", "X1", "X2", "X3")})
+    problems = inspect(store(tmp_path).path, checkpoint=directory).problems
+    assert len(problems) == 1
+    assert "the checkpoint knows 4 features" in problems[0]
+
+
+def test_a_checkpoint_of_other_modalities_is_a_problem(tmp_path: Path) -> None:
+    directory = checkpoint(tmp_path, {"metabolome": ("glucose",)})
+    assert "it shares no modality with the store" in inspect(store(tmp_path).path, checkpoint=directory).problems[0]
+
+
+def no_file(folder: Path) -> None:
+    pass
+
+
+def no_table(folder: Path) -> None:
+    (folder / "features.parquet").write_bytes(b"PAR1")
+
+
+def no_namespace(folder: Path) -> None:
+    pd.DataFrame({"modality": ["proteome"], "feature_id": ["IL6"]}).to_parquet(folder / "features.parquet")
+
+
+@pytest.mark.parametrize("spoil", [no_file, no_table, no_namespace])
+def test_an_unreadable_checkpoint_is_named(tmp_path: Path, spoil: Callable[[Path], None]) -> None:
+    spoil(tmp_path)
+    with pytest.raises(InputError, match=r"features\.parquet"):
+        inspect(store(tmp_path).path, checkpoint=tmp_path)
+
+
+def test_a_cohort_is_prepared_in_a_temporary_folder_and_looked_at(simulated_cohort: Path) -> None:
+    before = sorted(simulated_cohort.parent.iterdir())
+    report = inspect(simulated_cohort)
+    assert report.problems == []
+    assert "transcriptome: 24 features (ensembl_gene, counts)" in report.text
+    assert sorted(simulated_cohort.parent.iterdir()) == before
+
+
+def test_a_folder_without_a_store_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="not a store"):
+        inspect(tmp_path)
