@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from omicsfm.errors import InputError
 NOT_NEGATIVE = ("counts", "tpm", "raw", "relative_abundance")
 LARGEST_LOG = {"log2": 64.0, "log10": 20.0, "ln": 45.0}
 """No assay counts to 2^64; a larger value means that the logarithm was not taken."""
+ROUNDING = 1e-9  # of the largest value
 MIN_ROWS = 8
 """Rows below which a feature may agree with an outcome by chance."""
 
@@ -61,6 +63,22 @@ def check_scale(spec: ModalitySpec, joined: Joined, visits: pd.DataFrame) -> Non
         refuse(
             numbers > limit, f"above {limit:g} (highest", highest, "Was the logarithm taken? If not, set scale: raw."
         )
+
+
+def settle_zeros(spec: ModalitySpec, joined: Joined) -> Joined:
+    """Zero for values that only rounding has made negative, as batch correction upstream does; counted.
+
+    Values further below zero stay, for ``check_scale`` to refuse.
+    """
+    values = joined.matrix.values
+    numbers: np.ndarray = values if isinstance(values, np.ndarray) else values.data
+    if spec.scale not in NOT_NEGATIVE or not numbers.size:
+        return joined
+    noise = (numbers < 0) & (numbers > -ROUNDING * np.nanmax(numbers))
+    if not noise.any():
+        return joined
+    numbers[noise] = 0.0  # in place: the matrix was read for this store alone
+    return replace(joined, counts={**joined.counts, "values_rounded_to_zero": int(noise.sum())})
 
 
 def check_names(spec: ModalitySpec, features: Iterable[str], clinical: Iterable[str], table: str) -> None:

@@ -64,6 +64,8 @@ class ModalitySpec:
     allow: tuple[str, ...] = ()
     """Features that may bear the name of a clinical column."""
     below_limit: tuple[str, ...] = ()
+    where: Conditions = EVERYBODY
+    """Which rows of the matrix's file are read; the columns it tests are no features."""
     number_repeats: bool = False
     """Features of one name are told apart by a number; otherwise they are refused."""
     platform: str = ""

@@ -24,7 +24,7 @@ from omicsfm.features import NAMESPACES
 SCALES = ("counts", "tpm", "raw", "log2", "log10", "ln", "relative_abundance", "identity")
 REPEATED = ("refuse", "number")
 LAYOUTS = ("rows_are_visits", "columns_are_visits")
-DAYS = {"time_days": 1.0, "time_months": 30.4375, "time_years": 365.25}
+DAYS = {"time_days": 1.0, "time_weeks": 7.0, "time_months": 30.4375, "time_years": 365.25}
 """Keys that name a time column, with the days in one unit of it (a month is a twelfth of 365.25 days)."""
 POLICY_KEYS = ("purposes", "jurisdictions", "min_cell_count", "expires")
 
@@ -134,7 +134,7 @@ def _modality(name: str, node: Any, file: str, folder: Path | None) -> ModalityS
         "allow",
         "below_limit",
     )
-    entry = _mapping(node, where, (*known, "repeated_features", "platform"))
+    entry = _mapping(node, where, (*known, "repeated_features", "platform", "where"))
     for key in ("namespace", "scale") if folder is None else ("path", "namespace", "scale"):
         if entry.get(key) is None:
             raise InputError(
@@ -169,6 +169,7 @@ def _modality(name: str, node: Any, file: str, folder: Path | None) -> ModalityS
         allow=_names(entry.get("allow"), f"{where}.allow"),
         below_limit=_names(entry.get("below_limit"), f"{where}.below_limit"),
         number_repeats=entry.get("repeated_features") == "number",
+        where=Conditions.parse(entry.get("where"), f"{where}.where"),
         platform=str(entry.get("platform", "")),
     )
 

@@ -59,7 +59,8 @@ def read_matrix(spec: ModalitySpec, key_columns: tuple[str, ...]) -> RawMatrix:
         if column not in names:
             raise InputError(f"{spec.name}: {spec.path.name} has no key column '{column}'; {closest(column, names)}.")
     table = read_table(spec.path, text=list(key_columns))
-    chosen = select(spec, [name for name in names if name not in key_columns])
+    table = table[spec.where.holds(table, f"{spec.name}: where")]
+    chosen = select(spec, [name for name in names if name not in (*key_columns, *spec.where.tests)])
     return _with_limits(_keys(spec, table, key_columns), chosen, *_numbers(spec, table[chosen]))
 
 
@@ -92,7 +93,8 @@ def read_annotated_matrix(spec: ModalitySpec, adata: Any, key_columns: tuple[str
         values = np.asarray(values, dtype=np.float32)[:, columns]
     if below is not None:
         below = np.asarray(below.toarray() if sparse.issparse(below) else below).astype(bool)[:, columns]
-    return RawMatrix(_keys(spec, obs, key_columns), chosen, values, below, [])
+    whole = RawMatrix(_keys(spec, obs, key_columns), chosen, values, below, [])
+    return whole.take(np.flatnonzero(spec.where.holds(obs, f"{spec.name}: where")))
 
 
 def select(spec: ModalitySpec, names: list[str]) -> list[str]:
@@ -153,6 +155,8 @@ def _keys(spec: ModalitySpec, table: pd.DataFrame, key_columns: tuple[str, ...])
 def _read_transposed(spec: ModalitySpec) -> RawMatrix:
     """A table with one feature a row: its first column (or ``features``) holds the ids, the others are visits."""
     assert spec.path is not None
+    if spec.where.tests:
+        raise InputError(f"{spec.name}: where tests rows, which are features in layout columns_are_visits; use drop.")
     names = numbered(header_of(spec.path))  # a visit that appears twice is found by the join
     id_column = spec.features or names[0]
     if id_column not in names:

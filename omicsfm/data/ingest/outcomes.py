@@ -23,11 +23,17 @@ class ReadOutcome:
     spec: OutcomeSpec
     columns: dict[str, pd.Series]
     sources: tuple[str, ...]
+    listed: bool = True
+    """The yaml gives the classes; otherwise they are those that occur."""
 
     def keep(self, rows: np.ndarray) -> "ReadOutcome":
         """The same at these visits only."""
         columns = {key: series.iloc[rows].reset_index(drop=True) for key, series in self.columns.items()}
-        return replace(self, columns=columns)
+        if self.spec.kind != "class" or self.listed:
+            return replace(self, columns=columns)
+        occurring = set(columns[self.spec.name].dropna())
+        classes = tuple(label for label in self.spec.classes if label in occurring)
+        return replace(self, columns=columns, spec=replace(self.spec, classes=classes))
 
 
 def read_outcome(
@@ -57,7 +63,8 @@ def read_outcome(
     if rule.kind == "class":
         value = value.astype("string")
     spec = OutcomeSpec(rule.name, rule.kind, rule.level, classes)
-    return ReadOutcome(spec, {rule.name: value}, (rule.column,))
+    listed = bool(rule.classes) or rule.positive_if is not None
+    return ReadOutcome(spec, {rule.name: value}, (rule.column,), listed)
 
 
 def check_outcome(outcome: ReadOutcome, *, first_visits: np.ndarray) -> dict[str, int]:

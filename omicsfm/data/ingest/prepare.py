@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from omicsfm.data.ingest.checks import check_copies, check_names, check_scale
+from omicsfm.data.ingest.checks import check_copies, check_names, check_scale, settle_zeros
 from omicsfm.data.ingest.cohort import CohortFile, ModalitySpec
 from omicsfm.data.ingest.cohort_file import parse_cohort, read_cohort_file
 from omicsfm.data.ingest.join import Joined, join_matrix, visit_keys
@@ -54,18 +54,16 @@ def prepare(cohort: Path, store: Path) -> OmicsStore:
     source = _source(cohort, said, visits, joined, kept)
     final = visits.keep(kept)
     first = ~final.store["participant_id"].duplicated().to_numpy()
-    columns: dict[str, pd.Series] = {}
-    for outcome in outcomes:
-        own = outcome.keep(kept)
-        source["outcomes"][own.spec.name] = check_outcome(own, first_visits=first)
-        columns |= own.columns
+    own = [outcome.keep(kept) for outcome in outcomes]
+    source["outcomes"] = {outcome.spec.name: check_outcome(outcome, first_visits=first) for outcome in own}
+    columns = {name: series for outcome in own for name, series in outcome.columns.items()}
     try:
         return write_store(
             store,
             name=said.name,
             visits=final.store,
             outcomes=pd.DataFrame(columns, index=final.store.index),
-            outcome_specs={outcome.spec.name: outcome.spec for outcome in outcomes},
+            outcome_specs={outcome.spec.name: outcome.spec for outcome in own},
             matrices={name: _matrix(said.modalities[name], own, kept) for name, own in joined.items()},
             subgroups=said.subgroups,
             policy=said.policy,
@@ -118,6 +116,7 @@ def _join(said: CohortFile, spec: ModalitySpec, raw: RawMatrix, visits: Visits, 
     keys = visit_keys(visits.table, own, f"{said.where}: visits")
     labels = (f"column {' / '.join(own)}", f"column {' / '.join(theirs)}" if theirs else "row or column names")
     joined = join_matrix(spec.name, raw, keys, set_aside=aside_keys(visits, own, said.where), labels=labels)
+    joined = settle_zeros(spec, joined)
     check_scale(spec, joined, visits.store)
     sources = {f"outcome {o.spec.name} (column {c})": visits.table[c] for o in outcomes for c in o.sources}
     sources |= {f"outcome {o.spec.name}": o.columns[o.spec.name] for o in outcomes if o.spec.kind == "class"}
@@ -221,5 +220,4 @@ def _source(
             }
             for name, own in joined.items()
         },
-        "outcomes": {},
     }

@@ -56,7 +56,7 @@ def read_visits(cohort: CohortFile, embedded: pd.DataFrame | None = None) -> Vis
     counts = {"rows": len(table)}
     for lookup in spec.join:
         table, unmatched = _look_up(table, lookup, where)
-        counts[f"without_row_in {lookup.path.name}"] = unmatched
+        counts["without_row_in_join"] = counts.get("without_row_in_join", 0) + unmatched
     passed = spec.where.holds(table, f"{where}.where").to_numpy()
     set_aside, table = table[~passed], table[passed].reset_index(drop=True)
     counts["set_aside_by_where"] = len(set_aside)

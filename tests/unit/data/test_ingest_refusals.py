@@ -406,7 +406,7 @@ def test_a_yaml_that_says_nothing_sensible_is_named(tmp_path: Path, text: str, e
         (
             "visits",
             {"time_months": "day"},
-            "give one of time_days, time_months, time_years, found time_days and time_months",
+            "give one of time_days, time_weeks, time_months, time_years, found time_days and time_months",
         ),
         ("visits", {"where": {"bmi": {"belw": 3}}}, "'belw' is not a test; did you mean 'below'?"),
         ("visits", {"where": {"bmi": {"below": "x"}}}, "below needs a number, found 'x'"),

@@ -122,6 +122,36 @@ def test_where_keeps_rows_and_the_rest_is_counted_apart_from_what_matches_nothin
     assert (counts["matched"], counts["of_visits_set_aside"], counts["unmatched"]) == (5, 6, 1)
 
 
+def test_where_of_a_modality_chooses_rows_of_its_matrix(tmp_path: Path) -> None:
+    one = clinical()[["id"]].assign(tissue="plasma", A=np.arange(N) / 3.0)
+    pd.concat([one, one.assign(tissue="urine", A=-1.0)]).to_csv(tmp_path / "p.csv", index=False)
+    matrix = build(tmp_path, proteome={"where": {"tissue": "plasma"}}).modalities["proteome"]
+    assert matrix.features.ids == ("A",)
+    assert matrix.read(np.array([3]))[0].tolist() == [[1.0]]
+
+
+def test_weeks_become_days(tmp_path: Path) -> None:
+    assert build(tmp_path, visits={"time_weeks": "score"}).visits["time_days"].tolist() == [7.0 * n for n in range(N)]
+
+
+def test_values_that_rounding_made_negative_are_zero_and_counted(tmp_path: Path) -> None:
+    clinical()[["id"]].assign(A=[-1e-13, *range(1, N)]).to_csv(tmp_path / "p.csv", index=False)
+    store = build(tmp_path, proteome={"scale": "raw"})
+    assert store.modalities["proteome"].read(np.array([0]))[0].tolist() == [[0.0]]
+    assert store.manifest["source"]["modalities"]["proteome"]["values_rounded_to_zero"] == 1
+
+
+def test_classes_are_those_that_occur_in_the_store(tmp_path: Path) -> None:
+    table = clinical().assign(ward=["C", *["A", "B"] * (N // 2 - 1), "A"])
+    ward = {"kind": "class", "column": "ward"}
+    store = build(
+        tmp_path, table, visits={"where": {"ward": {"present": True}, "score": {"above": 0}}}, outcomes={"ward": ward}
+    )
+    assert store.outcome("ward").classes == ("A", "B")
+    table[["id"]][1:].assign(A=0.5, B=np.arange(1, N) / 3.0).to_csv(tmp_path / "p.csv", index=False)
+    assert build(tmp_path, table, outcomes={"ward": ward}).outcome("ward").classes == ("A", "B")
+
+
 def test_a_visit_needs_every_required_modality(tmp_path: Path) -> None:
     clinical()[["id", "score"]].rename(columns={"score": "X"}).assign(X=lambda t: np.sin(t["X"]))[:5].to_csv(
         tmp_path / "m.csv", index=False
