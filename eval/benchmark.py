@@ -48,6 +48,7 @@ def _run(chosen: argparse.Namespace) -> None:
     from omicsfm.evaluation.summary import benchmark_table
     from omicsfm.evaluation.task import make_task
     from omicsfm.report import benchmark_report
+    from omicsfm.report.missingness import write_missingness
 
     task = make_task(OmicsStore.open(chosen.store), chosen.outcome, within=chosen.within)
     names = split_names(chosen.methods) if chosen.methods else default_names(task)
@@ -74,7 +75,8 @@ def _run(chosen: argparse.Namespace) -> None:
         resamples=chosen.resamples,
         model=PRETRAINED if PRETRAINED in names else None,
     )
-    report = benchmark_report(chosen.out)
+    write_missingness(task.store, chosen.out)
+    report = benchmark_report(chosen.out, min_cell_count=int(task.store.manifest["policy"].get("min_cell_count", 10)))
     print(benchmark_table(metrics))
     print(f"report: {report}")
 

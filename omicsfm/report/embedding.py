@@ -1,15 +1,17 @@
 """The map of the visits as the model sees them: two UMAP coordinates each, coloured by what we know of them.
 
 ``OUT/embedding.parquet`` has the columns participant_id, visit, umap_1, umap_2 and those to colour by, such as the
-outcome and the site; ``embedding_table`` makes it.
+outcome and the site; ``write_embedding`` makes it.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Float32
 
+from omicsfm.report.read import write_table
 from omicsfm.report.style import MUTED, PALE, SERIES, draw
 
 FEWEST_FOR_UMAP = 10  # its neighbour graph has no meaning under that
@@ -52,6 +54,19 @@ def embedding_table(
     table = visits[["participant_id", "visit"]].reset_index(drop=True)
     table["umap_1"], table["umap_2"] = place[:, 0], place[:, 1]
     return table.join(colours.reset_index(drop=True))
+
+
+def write_embedding(
+    out: Path,
+    embedding: Float[np.ndarray, "visits embedding"] | Float32[np.ndarray, "visits embedding"],
+    *,
+    visits: pd.DataFrame,
+    colours: pd.DataFrame,
+    seed: int = 0,
+) -> Path:
+    """Write ``out/embedding.parquet`` and return its path; arguments as for ``embedding_table``."""
+    table = embedding_table(embedding, visits=visits, colours=colours, seed=seed)
+    return write_table(table, out / "embedding.parquet")
 
 
 def embedding_plot(table: pd.DataFrame, column: str, *, least: int, name: str) -> str | None:

@@ -73,6 +73,7 @@ def _write(out: Path, what: str, least: int) -> Path:
         tally=tally(results),
         facts=_facts(results, least),
         sections=shown,
+        notes=results.notes,
         provenance=list(results.provenance.items()),
         disclosure=f"Groups of fewer than {least} participants are not shown; where one of them would follow from a "
         "total, the next is hidden with it.",
@@ -113,7 +114,7 @@ def _methods(results: Results) -> Section:
         f"Every method was scored on people it had not been trained on, on the same folds, the best in "
         f"{results.primary.label} first. In small print the 95% interval.",
         tables=[tables.method_table(results)],
-        notes=[tables.glossary(results), *results.notes],
+        notes=[tables.glossary(results)],
     )
 
 

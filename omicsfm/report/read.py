@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ def read_results(out: Path) -> Results:
     absent = sorted(set(metrics["methods"]) - set(predictions["method"].astype(str)))
     if absent:
         raise InputError(f"{predictions_file}: there are no predictions of '{absent[0]}', which metrics.json scores.")
+    scored = datetime.fromtimestamp(metrics_file.stat().st_mtime, tz=UTC).date().isoformat()
+    metrics["provenance"] = {"scored on": scored, **(metrics.get("provenance") or {})}
     return parse_results(metrics, predictions)
 
 
@@ -89,6 +92,15 @@ def parse_results(metrics: Mapping[str, Any], predictions: pd.DataFrame) -> Resu
         provenance={str(k): _plain(v) for k, v in (metrics.get("provenance") or {}).items()},
         notes=tuple(map(str, metrics.get("notes", ()))),
     )
+
+
+def write_table(table: pd.DataFrame, file: Path) -> Path:
+    """Write a parquet file under a temporary name, rename it, and return its path."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.partial")
+    table.to_parquet(partial, index=False)
+    partial.replace(file)
+    return file
 
 
 def _estimate(entry: Any) -> Estimate:

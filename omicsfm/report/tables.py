@@ -2,7 +2,7 @@
 
 from itertools import groupby
 
-from omicsfm.report.results import Estimate, Results, Subgroup, metric_of
+from omicsfm.report.results import WORDS, Difference, Estimate, Results, Subgroup, metric_of
 from omicsfm.report.style import duration, interval, number, signed
 
 Cell = dict[str, str]
@@ -10,37 +10,44 @@ Table = dict[str, object]
 
 
 def method_table(results: Results) -> Table:
-    """Methods by metrics with intervals, verdict against the reference, and wall time; the best first."""
-    names = list(dict.fromkeys(name for scores in results.scores.values() for name in scores))
-    names.sort(key=lambda name: name != results.primary.name)
+    """Methods by metrics, the best first: the primary metric, the verdict on it, wall time, then the other metrics."""
     against = {d.method: d for d in results.differences}
     reference = results.differences[0].reference if results.differences else None
-    header = ["method", *(metric_of(name, results.kind).label for name in names)]
-    if reference:
-        header.append(f"against {reference}")
     timed = any(seconds is not None for seconds in results.seconds.values())
-    if timed:
-        header.append("time")
+    first, *others = _metric_names(results)
+    header = ["method", metric_of(first, results.kind).label]
+    header += [f"against {reference}"] if reference else []
+    header += ["time"] if timed else []
+    header += [metric_of(name, results.kind).label for name in others]
     rows = []
     for method in results.ranked:
-        cells: list[Cell] = [{"text": method}, *(score_cell(results.scores[method].get(name)) for name in names)]
+        cells: list[Cell] = [{"text": method}, score_cell(results.scores[method].get(first))]
         if reference:
-            found = against.get(method)
-            if found is None:
-                cells.append({"text": "reference" if method == reference else "–"})
-            else:
-                verdict = found.verdict(results.primary)
-                cells.append({"text": verdict, "small": signed(found.estimate.value), "verdict": verdict})
+            cells.append(_verdict_cell(results, against.get(method), is_reference=method == reference))
         if timed:
             cells.append({"text": duration(results.seconds.get(method))})
+        cells += [score_cell(results.scores[method].get(name)) for name in others]
         rows.append({"cells": cells, "focus": method == results.focus and len(results.scores) > 1})
     return _table(header, rows)
 
 
+def _metric_names(results: Results) -> list[str]:
+    """The primary metric first, then those of the glossary in its order, then others."""
+    names = list(dict.fromkeys(name for scores in results.scores.values() for name in scores))
+    order = [results.primary.name, *WORDS]
+    return sorted(names, key=lambda name: order.index(name) if name in order else len(order))
+
+
+def _verdict_cell(results: Results, found: Difference | None, *, is_reference: bool) -> Cell:
+    if found is None:
+        return {"text": "reference" if is_reference else "–"}
+    verdict = found.verdict(results.primary)
+    return {"text": verdict, "small": signed(found.estimate.value), "verdict": verdict}
+
+
 def glossary(results: Results) -> str:
     """What each metric of the table means."""
-    names = dict.fromkeys(name for scores in results.scores.values() for name in scores)
-    metrics = [metric_of(name, results.kind) for name in names]
+    metrics = [metric_of(name, results.kind) for name in _metric_names(results)]
     return "  ".join(f"{metric.label}: {metric.meaning}." for metric in metrics if metric.meaning)
 
 

@@ -15,6 +15,7 @@ def headline(results: Results) -> str:
     if not others:
         return f"{focus} predicts {results.outcome} with {score}."
     pairs = [d.seen_from(focus) for d in results.differences if focus in (d.method, d.reference)]
+    pairs = [pair for pair in pairs if pair.estimate.value == pair.estimate.value and pair.reference in others]
     pairs.sort(key=lambda pair: others.index(pair.reference))
     if not pairs:
         rival = f"{others[0]} ({number(results.value(others[0], metric.name))})"

@@ -1,5 +1,6 @@
 """The map of what was measured, and the map of the visits."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,12 @@ import pandas as pd
 import pytest
 
 from omicsfm.data.store import Matrix, OmicsStore, write_store
+from omicsfm.errors import InputError
 from omicsfm.features import FeatureSpace
-from omicsfm.report.embedding import embedding_plot, embedding_table, umap_of
-from omicsfm.report.missingness import missingness_cells, missingness_table
+from omicsfm.report import benchmark_report
+from omicsfm.report.embedding import embedding_plot, embedding_table, umap_of, write_embedding
+from omicsfm.report.missingness import missingness_cells, missingness_table, write_missingness
+from omicsfm.report.read import write_table
 
 
 @pytest.fixture
@@ -44,6 +48,31 @@ def test_the_table_counts_people_and_values(store: OmicsStore) -> None:
     assert table.loc["day 0", "missing_share"] == 0.25
     assert table.loc["day 0", "below_limit_share"] == 0.125
     assert np.isnan(table.loc["day 9", "missing_share"])
+
+
+def test_a_long_store_is_counted_on_evenly_spaced_rows(store: OmicsStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = missingness_table(store)
+    monkeypatch.setattr("omicsfm.report.missingness.ROWS_COUNTED", 10)
+    assert missingness_table(store).loc[0, "missing_share"] == whole.loc[0, "missing_share"]
+    assert missingness_table(store).loc[0, "below_limit_share"] == pytest.approx(0.125)
+
+
+def test_the_optional_files_become_sections_of_the_report(store: OmicsStore, tmp_path: Path) -> None:
+    prediction = {"method": "linear", "repeat": 0, "fold": 0, "outcome": "bmi", "y_true": 1.0, "y_pred": 1.5}
+    write_table(store.visits.assign(**prediction), tmp_path / "out" / "predictions.parquet")
+    scored = {"outcome": "bmi", "kind": "quantity", "methods": {"linear": {"metrics": {"pearson": 0.5}}}}
+    (tmp_path / "out" / "metrics.json").write_text(json.dumps(scored))
+    assert "Who was measured" not in benchmark_report(tmp_path / "out").read_text()
+    write_missingness(store, tmp_path / "out")
+    people = store.visits
+    colours = pd.DataFrame({"responder": ["yes", "no"] * 30})
+    write_embedding(tmp_path / "out", np.random.default_rng(0).normal(size=(60, 3)), visits=people, colours=colours)
+    page = benchmark_report(tmp_path / "out").read_text()
+    assert "Who was measured for what?" in page
+    assert "Coloured by responder" in page
+    pd.DataFrame({"visit": []}).to_parquet(tmp_path / "out" / "missingness.parquet")
+    with pytest.raises(InputError, match=r"missingness\.parquet: column 'modality' is missing"):
+        benchmark_report(tmp_path / "out")
 
 
 def test_the_map_shows_shares_but_not_of_few_people(store: OmicsStore) -> None:
