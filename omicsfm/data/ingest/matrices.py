@@ -157,7 +157,12 @@ def _read_transposed(spec: ModalitySpec) -> RawMatrix:
     assert spec.path is not None
     if spec.where.tests:
         raise InputError(f"{spec.name}: where tests rows, which are features in layout columns_are_visits; use drop.")
-    names = numbered(header_of(spec.path))  # a visit that appears twice is found by the join
+    names = header_of(spec.path)
+    if repeated := repeated_in(names):
+        raise InputError(
+            f"{spec.name}: {len(repeated):,} columns of {spec.path.name} appear twice (first: '{repeated[0]}'). "
+            "With visits in columns each is one visit: keep one, or average replicates first."
+        )
     id_column = spec.features or names[0]
     if id_column not in names:
         raise InputError(f"{spec.name}: {spec.path.name} has no column '{id_column}'; {closest(id_column, names)}.")

@@ -250,6 +250,13 @@ def test_a_repeated_matrix_key_is_named(cohort: Cohort) -> None:
     assert "proteome: the matrix's key (column subject / timepoint) has 1 duplicates (first: 'P01 / V0')" in message
 
 
+def test_a_visit_that_heads_two_columns_is_named(cohort: Cohort) -> None:
+    cohort.clinical["sample"] = cohort.clinical["subject"] + cohort.clinical["timepoint"]
+    (cohort.folder / "p.csv").write_text("protein,P00V0,P00V1,P00V0\nIL6,1,2,3\n")
+    cohort.modality.update(layout="columns_are_visits", key="sample")
+    assert "proteome: 1 columns of p.csv appear twice (first: 'P00V0')" in cohort.message()
+
+
 def test_a_key_that_fits_several_visits_is_named(cohort: Cohort) -> None:
     cohort.modality["key"] = "subject"
     cohort.modality["drop"] = ["timepoint"]
