@@ -23,8 +23,8 @@ Margin = Float[np.ndarray, " rows"]
 class Boosting:
     """Shallow trees on the concatenated modalities; Cox's partial likelihood as the objective for survival."""
 
-    most_rounds: int = 300
-    learning_rate: float = 0.05
+    most_rounds: int = 200
+    learning_rate: float = 0.07
     leaves: int = 8
     feature_share: float = 0.1
     row_share: float = 0.8

@@ -17,8 +17,8 @@ Dense = Float[np.ndarray, "rows features"]
 class Matrices:
     """Training and test rows with the same features and no NaN."""
 
-    train: Dense
-    test: Dense
+    train: Float[np.ndarray, "train features"]
+    test: Float[np.ndarray, "test features"]
 
 
 def to_matrices(train: OmicsTable, test: OmicsTable) -> Matrices:

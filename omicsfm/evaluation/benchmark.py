@@ -109,8 +109,8 @@ def _notes(scored: Mapping[str, Any], task: Task, resamples: int) -> list[str]:
     if task.outcome.kind == "survival":
         notes.append(
             "Harrell's C counts tied predictions one half. Uno's C and Brier take the censoring distribution of the "
-            "scored rows; tau and the grid of days are under counts in metrics.json. Survival curves: Breslow's baseline on "
-            "held-out training predictions after shrinkage by their Cox slope."
+            "scored rows; tau and the grid of days are under counts in metrics.json. Survival curves: Breslow's "
+            "baseline on held-out training predictions after shrinkage by their Cox slope."
         )
     return notes
 

@@ -25,8 +25,9 @@ from omicsfm.baselines.linear import Linear
 from omicsfm.errors import InputError, closest
 from omicsfm.evaluation.task import Task
 
-Positions = Int[np.ndarray, " chosen"]
-"""Positions in the task's rows: ``task.rows[positions]`` are store rows, ``task.target[positions]`` their truth."""
+# positions in the task's rows: task.rows[positions] are store rows, task.target[positions] their truth
+Train = Int[np.ndarray, " train"]
+Test = Int[np.ndarray, " test"]
 
 
 @runtime_checkable
@@ -47,13 +48,14 @@ class Method(Protocol):
         """Plain values that decide its predictions, besides task, fold and seed: part of the key of kept folds."""
         ...
 
-    def begin_fold(self, task: Task, train: Positions, *, seed: int) -> None:
+    def begin_fold(self, task: Task, train: Train, *, seed: int) -> None:
         """Called once a fold, before ``fit_predict``, with the training visits of all strata: the place to pretrain."""
         ...
 
-    def fit_predict(self, task: Task, train: Positions, test: Positions, *, seed: int) -> Predicted:
+    def fit_predict(self, task: Task, train: Train, test: Test, *, seed: int) -> Predicted:
         """Fit on ``train``, predict ``test``: class probabilities [test, classes], quantities or log hazards [test].
 
+        Both are positions in the task's rows: ``task.rows[train]`` are store rows, ``task.target[train]`` their truth.
         Called once a fold, or once a fold and stratum. ``train`` is part of what ``begin_fold`` was given. The truth
         of ``test`` is in ``task`` and must not be looked at.
         """
@@ -74,10 +76,10 @@ class BaselineMethod:
         settings = asdict(self.baseline)  # type: ignore[call-overload]  # every baseline is a dataclass of its settings
         return {"baseline": type(self.baseline).__name__, "modalities": list(self.modalities), **settings}
 
-    def begin_fold(self, task: Task, train: Positions, *, seed: int) -> None:
+    def begin_fold(self, task: Task, train: Train, *, seed: int) -> None:
         """A baseline has nothing to prepare."""
 
-    def fit_predict(self, task: Task, train: Positions, test: Positions, *, seed: int) -> Predicted:
+    def fit_predict(self, task: Task, train: Train, test: Test, *, seed: int) -> Predicted:
         """Predictions from the chosen modalities."""
         table = task.table.only(self.modalities)
         return self.baseline.fit_predict(table[train], task.target[train], table[test], seed=seed)

@@ -1,0 +1,35 @@
+"""A task holds the visits whose outcome is known, a participant's outcome once."""
+
+import numpy as np
+import pytest
+
+from omicsfm.errors import InputError
+from omicsfm.evaluation.task import make_task
+
+
+def test_a_visits_outcome_is_asked_at_every_visit_that_has_it(small_store):
+    task = make_task(small_store, "ill")
+    assert len(task) == len(small_store) - 1
+    assert 3 not in task.rows
+    truth = np.array(task.target.classes)[task.target.class_id]
+    np.testing.assert_array_equal(truth, small_store.outcomes["ill"].iloc[task.rows])
+
+
+def test_a_participants_outcome_is_asked_once_at_the_first_visit(small_store):
+    task = make_task(small_store, "death")
+    assert len(task) == len(set(task.participant_ids)) == 60
+    assert (task.visits["time_days"] == 0).all()
+
+
+def test_the_table_keeps_the_declared_scale_and_marks_what_was_not_measured(small_store):
+    table = make_task(small_store, "score").table
+    assert {name: block.scale for name, block in table.blocks.items()} == {"proteome": "log2", "metabolome": "raw"}
+    assert table.blocks["proteome"].measured.all()
+    assert 0.5 < table.blocks["metabolome"].measured.mean() < 0.8
+
+
+def test_unknown_outcomes_and_columns_are_refused(small_store):
+    with pytest.raises(InputError, match="did you mean 'death'"):
+        make_task(small_store, "deaht")
+    with pytest.raises(InputError, match="did you mean 'site'"):
+        make_task(small_store, "ill", within="sites")
