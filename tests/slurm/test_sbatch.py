@@ -1,0 +1,106 @@
+"""The batch scripts with stand-ins for srun, scontrol and python, which say how they were called."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SCRIPTS = sorted((REPOSITORY / "slurm").glob("*.sbatch"))
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> dict[str, str]:
+    """The environment of a job whose srun runs its command once and whose scontrol only takes notes."""
+    stand_ins = {
+        "srun": 'shift; exec "$@"',
+        "scontrol": f'echo "$@" >> {tmp_path}/scontrol.log; kill "$(cat {tmp_path}/python.pid)"',
+        "python": f'echo $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/python.pid; echo "python $*"; '
+        "exec ${PYTHON_STAND_IN:-true}",
+    }
+    for name, body in stand_ins.items():
+        file = tmp_path / "bin" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"#!/usr/bin/env bash\n{body}\n")
+        file.chmod(0o755)
+    job = {"SLURM_JOB_ID": "7", "SLURM_SUBMIT_DIR": str(REPOSITORY), "OMICSFM_VENV": str(tmp_path / "none")}
+    return {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "HOME": str(tmp_path), **job}
+
+
+def run(script: str, *arguments: str, environment: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = ["bash", str(REPOSITORY / "slurm" / script), *arguments]
+    return subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("script", [*SCRIPTS, REPOSITORY / "slurm" / "environment.sh"], ids=lambda file: file.name)
+def test_every_script_is_valid_bash(script: Path) -> None:
+    subprocess.run(["bash", "-n", str(script)], check=True)
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda file: file.name)
+def test_every_job_may_be_requeued_and_appends_to_its_log(script: Path) -> None:
+    options = [line.split()[1] for line in script.read_text().splitlines() if line.startswith("#SBATCH")]
+    assert {"--requeue", "--open-mode=append"} <= set(options)
+
+
+def test_what_follows_the_script_reaches_train(cluster: dict[str, str], tmp_path: Path) -> None:
+    ended = run("finetune.sbatch", "data.store=S", "outcome=O", "run_dir=R", environment=cluster, cwd=tmp_path)
+    assert ended.returncode == 0
+    expected = f"python {REPOSITORY}/train.py task=finetune trainer=cpu data.store=S outcome=O run_dir=R"
+    assert expected in ended.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("allocation", "trainer"),
+    [
+        ({}, "trainer=cpu"),
+        ({"SLURM_GPUS_ON_NODE": "1"}, "trainer=gpu"),
+        (
+            {"SLURM_NTASKS": "8", "SLURM_JOB_NUM_NODES": "2", "SLURM_GPUS_ON_NODE": "4"},
+            "trainer=ddp trainer.num_nodes=2 trainer.devices=4",
+        ),
+    ],
+)
+def test_the_trainer_fits_the_allocation(
+    cluster: dict[str, str], tmp_path: Path, allocation: dict[str, str], trainer: str
+) -> None:
+    ended = run("pretrain.sbatch", "run_dir=R", environment=cluster | allocation, cwd=tmp_path)
+    assert f"train.py task=pretrain {trainer} run_dir=R\n" in ended.stdout
+
+
+def test_a_trainer_that_the_caller_names_is_kept(cluster: dict[str, str], tmp_path: Path) -> None:
+    ended = run("pretrain.sbatch", "trainer=fsdp", environment=cluster | {"SLURM_NTASKS": "4"}, cwd=tmp_path)
+    assert "train.py task=pretrain trainer=fsdp\n" in ended.stdout
+
+
+def test_evaluate_runs_the_script_it_names_and_refuses_others(cluster: dict[str, str], tmp_path: Path) -> None:
+    ended = run("evaluate.sbatch", "benchmark", "--store", "S", environment=cluster, cwd=tmp_path)
+    assert f"python {REPOSITORY}/eval/benchmark.py --store S\n" in ended.stdout
+    refused = run("evaluate.sbatch", "nonsense", environment=cluster, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "benchmark" in refused.stderr
+
+
+def test_a_failing_step_fails_the_job(cluster: dict[str, str], tmp_path: Path) -> None:
+    environment = cluster | {"PYTHON_STAND_IN": "false"}
+    assert run("pretrain.sbatch", "run_dir=R", environment=environment, cwd=tmp_path).returncode == 1
+
+
+def test_the_warning_before_the_time_limit_requeues_the_job(cluster: dict[str, str], tmp_path: Path) -> None:
+    job = subprocess.Popen(
+        ["bash", str(REPOSITORY / "slurm" / "pretrain.sbatch"), "run_dir=R"],
+        env=cluster | {"PYTHON_STAND_IN": "sleep 60"},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "python.pid").exists() and time.monotonic() < deadline:
+        os.sched_yield()
+    job.send_signal(signal.SIGUSR1)
+    printed, _ = job.communicate(timeout=20)
+    assert "time limit near: requeue" in printed
+    assert (tmp_path / "scontrol.log").read_text() == "requeue 7\n"
