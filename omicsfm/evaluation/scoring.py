@@ -1,7 +1,9 @@
 """Predictions -> metrics with intervals, and paired differences between methods on the same draws of participants.
 
 Each metric is computed in each repeat over all its folds together and averaged over repeats. Within strata it is
-computed in each stratum and averaged over strata. Intervals: see ``metrics/bootstrap.py``.
+computed in each stratum and averaged over strata. Intervals: see ``metrics/bootstrap.py``. ``fold_mean`` is the
+headline metric computed in each fold by itself and averaged, as many papers do: it does not see that one fold's
+predictions lie higher than another's, and runs about 0.01 above in AUROC at 100 participants.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +15,7 @@ import pandas as pd
 
 from omicsfm.contracts import OutcomeSpec
 from omicsfm.evaluation.predictions import read_curves, read_prediction, read_truth
-from omicsfm.metrics import HEADLINE, Metric, SurvivalCurves, metrics_for
+from omicsfm.metrics import HEADLINE, REGISTRY, Metric, SurvivalCurves, metrics_for
 from omicsfm.metrics.bootstrap import Repeat, Resamples, draw_resamples, percentile_interval, resampled_mean
 from omicsfm.metrics.kaplan_meier import at_risk_time
 from omicsfm.metrics.survival import LEAST_AT_RISK, default_tau
@@ -70,7 +72,13 @@ def score_predictions(
     result: dict[str, Any] = {
         "primary": headline,
         "reference": reference,
-        "methods": {name: {"metrics": _dicts(scores)} for name, scores in overall.items()},
+        "methods": {
+            name: {
+                "metrics": _dicts(scores),
+                "fold_mean": {headline: _fold_mean(predictions[predictions["method"] == name], spec)},
+            }
+            for name, scores in overall.items()
+        },
         "differences": _differences(overall, reference) if reference else [],
         "counts": counts if strata != [WHOLE] else counts[WHOLE],
     }
@@ -106,6 +114,18 @@ def _parts(rows: pd.DataFrame, spec: OutcomeSpec) -> list[_Part]:
         curves = _followed(read_curves(own), target) if isinstance(target, SurvivalTarget) else None
         parts.append(_Part(target, read_prediction(own, spec), curves, _ids(own)))
     return parts
+
+
+def _fold_mean(rows: pd.DataFrame, spec: OutcomeSpec) -> float | None:
+    """The headline metric by fold (and stratum), averaged over the folds in which it is defined, then over strata."""
+    one = REGISTRY[spec.kind][HEADLINE[spec.kind]]
+    keys = ["repeat", "fold", *(["stratum"] if "stratum" in rows else [])]
+    values = rows.groupby(keys)[rows.columns.tolist()].apply(
+        lambda own: one(read_truth(own, spec), read_prediction(own, spec))
+    )
+    if "stratum" in rows:
+        values = values.groupby("stratum").mean()
+    return _plain(float(values.mean()))
 
 
 def _followed(curves: SurvivalCurves | None, target: SurvivalTarget) -> SurvivalCurves | None:

@@ -17,9 +17,7 @@ from omicsfm.evaluation.task import make_task
 def run(store, outcome, names, out, *, repeats=1, within=None, resamples=200, seed=0):
     task = make_task(store, outcome, within=within)
     split = folds_for(task, repeats=repeats, folds=4, seed=seed)
-    return run_benchmark(
-        task, baseline_methods(names, task), out=out, split=split, seed=seed, resamples=resamples
-    )
+    return run_benchmark(task, baseline_methods(names, task), out=out, split=split, seed=seed, resamples=resamples)
 
 
 def test_auroc_is_recomputed_by_sklearn_from_the_predictions_file(small_store, tmp_path):
@@ -42,9 +40,10 @@ def test_auroc_is_recomputed_by_sklearn_from_the_predictions_file(small_store, t
 def test_a_difference_is_the_difference_of_the_values(small_store, tmp_path):
     metrics = run(small_store, "score", ["linear", "linear[metabolome]"], tmp_path)
     assert metrics["reference"] == "linear"
+    alone, reference = (metrics["methods"][name]["metrics"] for name in ("linear[metabolome]", "linear"))
     for difference in metrics["differences"]:
-        values = [metrics["methods"][m]["metrics"][difference["metric"]]["value"] for m in ("linear[metabolome]", "linear")]
-        assert difference["value"] == pytest.approx(values[0] - values[1])
+        name = difference["metric"]
+        assert difference["value"] == pytest.approx(alone[name]["value"] - reference[name]["value"])
         assert difference["low"] <= difference["high"]
     headline = next(d for d in metrics["differences"] if d["metric"] == "pearson")
     assert verdict(headline, high_is_good=True).startswith("worse")
