@@ -32,7 +32,8 @@ class BatchReader:
         cache_bytes: int = 2**30,
     ) -> None:
         """``max_features`` caps the tokens per visit and modality; ``cache_bytes`` bounds the memory kept for
-        transformed values, above which they are transformed again at each reading."""
+        transformed values, above which they are transformed again at each reading.
+        """
         self.store = store
         self.features = dict(features)
         self.transforms = dict(transforms)

@@ -95,8 +95,8 @@ class Split:
         train, test = ids.isin(trained).to_numpy(), ids.isin(tested).to_numpy()
         if not (train.any() and test.any()):
             raise InputError(
-                f"split: of the cohort's participants {ids[train].nunique()} train and {ids[test].nunique()} are tested in "
-                f"(repeat {repeat}, fold {fold}); both must be above 0. Does the split belong to this cohort?"
+                f"split: of the cohort's participants {ids[train].nunique()} train and {ids[test].nunique()} are "
+                f"tested in (repeat {repeat}, fold {fold}); both must be above 0. Does the split belong to this cohort?"
             )
         return train, test
 

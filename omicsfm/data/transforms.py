@@ -135,7 +135,8 @@ class RobustZ:
         for platform in self.platforms:
             own = values[np.asarray(platforms) == platform]
             enough = (~np.isnan(own)).sum(axis=0) >= self.min_rows
-            rows.append(tuple(np.where(enough, o, p) for o, p in zip(_location_and_spread(own), pooled, strict=True)))
+            center, spread = _location_and_spread(own)
+            rows.append((np.where(enough, center, pooled[0]), np.where(enough, spread, pooled[1])))
         self.center = np.stack([center for center, _ in rows]).astype(np.float32)
         self.spread = np.stack([spread for _, spread in rows]).astype(np.float32)
         return self

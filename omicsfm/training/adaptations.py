@@ -1,22 +1,25 @@
-"""Ways to fit a head to an outcome: on a frozen embedding, through low-rank corrections, or through all weights.
+"""Ways to fit a head to an outcome: on a frozen embedding, stacked with linear models, through low-rank corrections,
+or through all weights.
 
 The two that train weights start from the probe (Kumar et al. 2022, arXiv:2202.10054): the head begins where the
 frozen embedding left it, so its first gradients do not destroy the encoder. They return to the probe where they do
 not improve on it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
-from omicsfm.baselines.penalised import LinearFit, fit_penalised
+from omicsfm.baselines.penalised import fit_penalised
+from omicsfm.baselines.stack import stack_weights
 from omicsfm.contracts import ClassLabel, Outcome, OutcomeSpec, Quantity, Survival
 from omicsfm.data.collate import BatchReader, read_outcome
-from omicsfm.inference import embed
+from omicsfm.inference import evidence
 from omicsfm.metrics.targets import ClassTarget, QuantityTarget, SurvivalTarget, Target
 from omicsfm.model.lora import add_low_rank, merge_low_rank
 from omicsfm.objectives.outcome import OutcomePrediction
@@ -36,13 +39,37 @@ class TuningTask:
     run_dir: Path | None = None
 
 
+@dataclass(frozen=True)
+class Adapted:
+    """What an adaptation chose and measured on training participants."""
+
+    chosen: dict[str, float]
+    held_out: Float[np.ndarray, "rows outputs"] | None = None
+    """Linear predictors of the training visits by models that had not seen their participants' outcomes."""
+
+
 class Probe:
     """A penalised linear model on the frozen embedding; inner cross-validation chooses its penalty."""
 
-    def fit(self, model: Any, task: TuningTask) -> dict[str, float]:
-        """Fill the model's head; returns what was chosen."""
-        linear = fill_head(model, task, task.rows)
-        return {"penalty": linear.penalty}
+    def fit(self, model: Any, task: TuningTask) -> Adapted:
+        """Fill the model's head."""
+        return fill_head(model, task, task.rows, members=(("embedding",),))
+
+
+class Stack:
+    """A probe on the embedding, a linear model of all measured values and one of each modality's, weighted by their
+    held-out predictions.
+
+    All members are linear in what the head reads, so their weighted mean is one head. A weight of zero for the
+    embedding leaves a linear baseline: this adaptation is not worse than one by more than the choice of the weights
+    costs.
+    """
+
+    def fit(self, model: Any, task: TuningTask) -> Adapted:
+        """Fill the model's head; what it chose are the weights of the members."""
+        modalities = tuple(model.modalities)
+        alone = tuple((name,) for name in modalities) if len(modalities) > 1 else ()
+        return fill_head(model, task, task.rows, members=(("embedding",), modalities, *alone))
 
 
 class LowRankTuning:
@@ -51,8 +78,8 @@ class LowRankTuning:
     def __init__(self, *, rank: int, alpha: float, learning_rate: float) -> None:
         self.rank, self.alpha, self.learning_rate = rank, alpha, learning_rate
 
-    def fit(self, model: Any, task: TuningTask) -> dict[str, float]:
-        """Tune the model in place; returns losses on validation participants before and after."""
+    def fit(self, model: Any, task: TuningTask) -> Adapted:
+        """Tune the model in place; measured are losses on validation participants before and after."""
 
         def adapt(backbone: Any) -> None:
             add_low_rank(backbone, rank=self.rank, alpha=self.alpha)
@@ -66,15 +93,13 @@ class FullTuning:
     def __init__(self, *, learning_rate: float) -> None:
         self.learning_rate = learning_rate
 
-    def fit(self, model: Any, task: TuningTask) -> dict[str, float]:
-        """Tune the model in place; returns losses on validation participants before and after."""
+    def fit(self, model: Any, task: TuningTask) -> Adapted:
+        """Tune the model in place; measured are losses on validation participants before and after."""
         return _tune(model, task, learning_rate=self.learning_rate, adapt=lambda backbone: None)
 
 
-def _tune(
-    model: Any, task: TuningTask, *, learning_rate: float, adapt: Callable[[Any], None]
-) -> dict[str, float]:
-    fill_head(model, task, task.split.train)
+def _tune(model: Any, task: TuningTask, *, learning_rate: float, adapt: Callable[[Any], None]) -> dict[str, float]:
+    fill_head(model, task, task.split.train, members=(("embedding",),))
     probe = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     before = _validation_loss(model, task)
     for part in (model.encoder, *(modality.tokenizer for modality in model.modalities.values())):
@@ -99,25 +124,35 @@ def _tune(
     if after >= before:
         model.load_state_dict(probe)
     _set_baseline(model, task, task.split.validation)
-    return {"validation loss": min(after, before), "probe validation loss": before, "best epoch": best.epoch + 1.0}
+    measured = {"validation loss": min(after, before), "probe validation loss": before, "best epoch": best.epoch + 1.0}
+    return Adapted(measured)
 
 
-def fill_head(model: Any, task: TuningTask, rows: np.ndarray) -> LinearFit:
-    """Fit the penalised linear model on the embeddings of ``rows`` and put it into the model's head."""
-    head = model.heads[task.outcome.name]
-    embeddings = embed(model, task.reader, rows)
+def fill_head(
+    model: Any, task: TuningTask, rows: np.ndarray, *, members: Sequence[tuple[str, ...]]
+) -> Adapted:
+    """Fit a penalised linear model to each member's part of the evidence and put their weighted mean into the head.
+
+    What is chosen is each member's weight, by the names of the parts it reads.
+    """
+    head, places = model.heads[task.outcome.name], model.evidence
+    known = evidence(model, task.reader, rows)
     outcome = read_outcome(task.reader.store, task.outcome, rows)
-    linear = fit_penalised(
-        embeddings,
-        target_of(outcome, task.outcome),
-        groups=task.reader.store.participant_number[rows],
-        seed=task.config["seed"],
-    )
-    head.standardise(torch.from_numpy(embeddings))
-    head.fill(linear.coefficients, linear.intercept)
+    target, groups = target_of(outcome, task.outcome), task.reader.store.participant_number[rows]
+    columns = [np.concatenate([np.arange(known.shape[1])[places[part]] for part in parts]) for parts in members]
+    fits = [fit_penalised(known[:, own], target, groups=groups, seed=task.config["seed"]) for own in columns]
+    held_out = np.stack([linear.held_out for linear in fits])
+    weights = stack_weights(held_out, target) if len(fits) > 1 else np.ones(1)
+
+    coefficients = np.zeros((known.shape[1], len(fits[0].intercept)))
+    for weight, own, linear in zip(weights, columns, fits, strict=True):
+        coefficients[own] += weight * linear.coefficients
+    head.standardise(torch.from_numpy(known))
+    head.fill(coefficients, sum(w * linear.intercept for w, linear in zip(weights, fits, strict=True)))
+    mean = np.tensordot(weights, held_out, axes=1)
     if isinstance(outcome, Survival):  # held out: risks of fitted rows are too extreme for a baseline hazard
-        head.set_baseline(torch.from_numpy(linear.held_out[:, 0].astype(np.float32)), outcome)
-    return linear
+        head.set_baseline(torch.from_numpy(mean[:, 0].astype(np.float32)), outcome)
+    return Adapted({f"weight of {' + '.join(p)}": float(w) for p, w in zip(members, weights, strict=True)}, mean)
 
 
 def target_of(outcome: Outcome, spec: OutcomeSpec) -> Target:

@@ -12,7 +12,7 @@ from omicsfm.contracts import OutcomeSpec
 from omicsfm.data.store import OmicsStore
 from omicsfm.inference import reader_for
 from omicsfm.seeding import derive
-from omicsfm.training.adaptations import TuningTask
+from omicsfm.training.adaptations import Adapted, TuningTask
 from omicsfm.training.assemble import build_model, head_spec, require_trainable
 from omicsfm.training.pretrain import hold_out, provenance
 
@@ -36,24 +36,7 @@ def finetune(
         InputError: The outcome cannot be learnt from these visits, or store and checkpoint share too few features.
     """
     rows = rows[store.outcome_observed(outcome.name)[rows]]
-    require_trainable(store, outcome, list(rows))
-    seed = config["seed"]
-    model, spec = with_head(checkpoint, head_spec(config, store, outcome, rows, checkpoint.model.embedding_dim), outcome, seed)
-    task = TuningTask(
-        outcome=outcome,
-        reader=reader_for(checkpoint, store, outcome=outcome),
-        rows=rows,
-        split=hold_out(
-            store,
-            rows,
-            share=config["task"]["validation_fraction"],
-            seed=derive(seed, "validation", outcome.name),
-            labels=balance_labels(store, outcome, rows),
-        ),
-        config=config,
-        run_dir=run_dir,
-    )
-    report = build(config["adaptation"]).fit(model, task)
+    model, spec, adapted = adapt(store, checkpoint, outcome, rows, config, run_dir=run_dir)
     merged = provenance(store, rows, config, split_record)
     merged["stores"] = [*checkpoint.provenance["stores"], *merged["stores"]]
     earlier = checkpoint.provenance["participants"]
@@ -68,9 +51,40 @@ def finetune(
         features=checkpoint.features,
         transforms=checkpoint.transforms,
         outcomes=(outcome,),
-        provenance={**merged, "metrics": report, "pretrained from": checkpoint.provenance["digest"]},
+        provenance={**merged, "metrics": adapted.chosen, "pretrained from": checkpoint.provenance["digest"]},
     )
-    return report
+    return adapted.chosen
+
+
+def adapt(
+    store: OmicsStore,
+    checkpoint: Checkpoint,
+    outcome: OutcomeSpec,
+    rows: np.ndarray,
+    config: Mapping[str, Any],
+    *,
+    run_dir: Path | None = None,
+) -> tuple[Any, dict[str, Any], Adapted]:
+    """A copy of the checkpoint's model with a head fitted to ``outcome`` on training visits that have it; its spec;
+    and what the configured adaptation chose.
+
+    Raises:
+        InputError: The outcome cannot be learnt from these visits, or store and checkpoint share too few features.
+    """
+    require_trainable(store, outcome, list(rows))
+    head = head_spec(config, store, outcome, rows, checkpoint.model.evidence_dim)
+    model, spec = with_head(checkpoint, head, outcome, config["seed"])
+    share, seed = config["task"]["validation_fraction"], derive(config["seed"], "validation", outcome.name)
+    labels = balance_labels(store, outcome, rows)
+    task = TuningTask(
+        outcome=outcome,
+        reader=reader_for(checkpoint, store, outcome=outcome),
+        rows=rows,
+        split=hold_out(store, rows, share=share, seed=seed, labels=labels),
+        config=config,
+        run_dir=run_dir,
+    )
+    return model, spec, build(config["adaptation"]).fit(model, task)
 
 
 def with_head(

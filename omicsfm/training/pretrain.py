@@ -36,9 +36,7 @@ def pretrain(
     transforms = fitted_transforms(store, rows)
     spec = backbone_spec(config, features)
     model = build_model(spec, seed=seed, purpose="initial weights")
-    reader = BatchReader(
-        store, features=features, transforms=transforms, max_features=config["data"]["max_features"]
-    )
+    reader = BatchReader(store, features=features, transforms=transforms, max_features=config["data"]["max_features"])
 
     def write(weights: Mapping[str, Tensor], epoch: int, loss: float) -> None:
         exported = build_model(spec, seed=seed, purpose="initial weights")

@@ -43,9 +43,7 @@ def run(config: Config) -> Path:
         return checkpoint
     train, record = training_visits(store, config, run_dir)
     if task == "pretrain":
-        best = pretrain(
-            store, rows=train, config=config, directory=checkpoint, run_dir=run_dir, split_record=record
-        )
+        best = pretrain(store, rows=train, config=config, directory=checkpoint, run_dir=run_dir, split_record=record)
         report = {"best epoch": best.epoch + 1, "validation loss": best.loss}
     else:
         source = config["checkpoint"] or _pretrain_first(store, train, config, run_dir, record)

@@ -1,6 +1,5 @@
 """Ways to spread a training run over processes; each is one YAML under configs/trainer."""
 
-import contextlib
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -23,7 +22,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial")
         with partial.open("wb") as stream:
-            torch.save(checkpoint, stream)
+            torch.save(checkpoint, stream)  # noqa: TID251  a resume file, read back with weights_only
             stream.flush()
             os.fsync(stream.fileno())
         partial.rename(path)
@@ -43,7 +42,9 @@ class FullySharded:
     """FSDP2: parameters, gradients and optimiser state are sharded; sharding is applied from outside the model."""
 
     def __call__(self) -> Strategy:
-        return ModelParallelStrategy(data_parallel_size="auto", tensor_parallel_size=1, save_distributed_checkpoint=False)
+        return ModelParallelStrategy(
+            data_parallel_size="auto", tensor_parallel_size=1, save_distributed_checkpoint=False
+        )
 
 
 class DeepSpeedZero:

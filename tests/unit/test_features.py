@@ -39,12 +39,12 @@ def test_the_fingerprint_depends_on_order_and_namespace_and_not_on_scale() -> No
 
 
 def test_a_feature_that_stands_twice_is_refused_by_name() -> None:
-    with pytest.raises(InputError, match="1 feature ids appear twice.*'P05231'"):
+    with pytest.raises(InputError, match=r"1 feature ids appear twice.*'P05231'"):
         proteins("P05231", "P01375", "P05231")
 
 
 def test_an_unknown_namespace_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InputError, match="namespace 'uniprott' is not known; known: .*uniprot"):
+    with pytest.raises(InputError, match=r"namespace 'uniprott' is not known; known: .*uniprot"):
         proteins("P01375", namespace="uniprott")
 
 

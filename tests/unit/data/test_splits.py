@@ -77,7 +77,8 @@ def test_fold_minus_1_is_never_tested() -> None:
 def test_a_participant_outside_the_split_is_on_neither_side() -> None:
     split = Split(pd.DataFrame({"participant_id": ["a", "b"], "repeat": 0, "fold": [0, 1]}))
     train, test = split.masks(pd.Series(["a", "b", "stranger"]), 0, 1)
-    assert not (train[2] or test[2])
+    assert not train[2]
+    assert not test[2]
 
 
 def test_a_participant_in_two_folds_of_a_repeat_is_refused_by_name() -> None:

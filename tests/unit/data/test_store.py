@@ -94,7 +94,7 @@ def test_the_fingerprint_is_that_of_the_contents(tmp_path: Path, store: OmicsSto
 
 
 def test_an_unknown_outcome_is_refused_with_the_near_one(store: OmicsStore) -> None:
-    with pytest.raises(InputError, match="'sever' is not in store .*did you mean 'severe'"):
+    with pytest.raises(InputError, match=r"'sever' is not in store .*did you mean 'severe'"):
         store.outcome("sever")
 
 
