@@ -11,8 +11,6 @@ from pathlib import Path
 
 from omicsfm.command import run_command
 
-PRETRAINED = "omicsfm"
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark; exit status 1 and one message where the input is at fault, 2 on wrong usage."""
@@ -20,11 +18,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--store", type=Path, required=True, help="prepared cohort")
     parser.add_argument("--outcome", required=True, help="outcome to predict")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    parser.add_argument("--checkpoint", type=Path, help=f"pretrained checkpoint, to compare as '{PRETRAINED}'")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="pretrained encoder for omicsfm (default: pretrain in each fold)"
+    )
     parser.add_argument(
         "--methods",
-        help="comma-separated: linear, late_fusion, boosting, forest, each also as name[modality+modality], and "
-        f"{PRETRAINED} (default: all, and linear on each modality alone)",
+        help="comma-separated: linear, late_fusion, boosting, forest, each also as name[modality+modality]; omicsfm, "
+        "also as omicsfm[adaptation] (default: all, and linear on each modality alone)",
+    )
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="training config of omicsfm, as for train.py"
     )
     parser.add_argument("--split", type=Path, help="SPLIT.csv instead of --repeats, --folds")
     parser.add_argument("--repeats", type=int, default=10, help="repeats of the folds (default: 10)")
@@ -45,23 +48,19 @@ def _run(chosen: argparse.Namespace) -> None:
     from omicsfm.data.store import OmicsStore
     from omicsfm.evaluation.benchmark import folds_for, run_benchmark
     from omicsfm.evaluation.methods import Method, baseline_methods, default_names, split_names
+    from omicsfm.evaluation.pretrained import NAME as PRETRAINED
+    from omicsfm.evaluation.pretrained import pretrained_methods
     from omicsfm.evaluation.summary import benchmark_table
     from omicsfm.evaluation.task import make_task
     from omicsfm.report import benchmark_report
     from omicsfm.report.missingness import write_missingness
 
     task = make_task(OmicsStore.open(chosen.store), chosen.outcome, within=chosen.within)
-    names = split_names(chosen.methods) if chosen.methods else default_names(task)
-    if chosen.checkpoint is not None and not chosen.methods:
-        names.append(PRETRAINED)
-    methods: list[Method] = []
-    for name in names:
-        if name == PRETRAINED:
-            from omicsfm.evaluation.pretrained import pretrained_method
-
-            methods.append(pretrained_method(chosen.checkpoint))
-        else:
-            methods.extend(baseline_methods([name], task, others=[PRETRAINED]))
+    names = split_names(chosen.methods) if chosen.methods else [*default_names(task), PRETRAINED]
+    ours = pretrained_methods(names, checkpoint=chosen.checkpoint, overrides=chosen.set)
+    theirs = baseline_methods([name for name in names if name not in ours], task, others=[PRETRAINED])
+    by_name: dict[str, Method] = {**ours, **{method.name: method for method in theirs}}
+    methods = [by_name[name] for name in names]
     if chosen.split is not None:
         split = Split.read(chosen.split)
     else:
@@ -73,7 +72,7 @@ def _run(chosen: argparse.Namespace) -> None:
         split=split,
         seed=chosen.seed,
         resamples=chosen.resamples,
-        model=PRETRAINED if PRETRAINED in names else None,
+        model=next(iter(ours), None),
     )
     write_missingness(task.store, chosen.out)
     report = benchmark_report(chosen.out, min_cell_count=int(task.store.manifest["policy"].get("min_cell_count", 10)))

@@ -166,19 +166,27 @@ class Batch:
 
 @dataclass(frozen=True)
 class Tokens:
-    """The visible features of each visit, all modalities joined."""
+    """The features of each visit, all modalities joined: who each is, and what its value says."""
 
-    embedding: Float[Tensor, "visits tokens dim"]
+    identity: Float[Tensor, "visits tokens dim"]
+    value: Float[Tensor, "visits tokens dim"]
     mask: Bool[Tensor, "visits tokens"]
     """True for a token the encoder may attend to."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """What the encoder knows of each visit."""
+    """What is known of each visit: what the encoder made of it, and the visible values themselves."""
 
     latents: Float[Tensor, "visits latents dim"]
     visit: Float[Tensor, "visits embedding"]
+    profile: Float[Tensor, "visits all_features"]
+    """Visible values of every modality in the order of its features, 0 (the training median) where there is none."""
+
+    @property
+    def evidence(self) -> Float[Tensor, "visits evidence"]:
+        """Embedding and profile side by side: what a head reads."""
+        return torch.cat([self.visit, self.profile.to(self.visit.dtype)], dim=1)
 
 
 @dataclass(frozen=True)

@@ -20,14 +20,21 @@ def reader_for(checkpoint: Checkpoint, store: OmicsStore, *, outcome: OutcomeSpe
     return BatchReader(store, features=checkpoint.features, transforms=checkpoint.transforms, outcomes=outcomes)
 
 
-@torch.inference_mode()
 def embed(
     model: OmicsModel, reader: BatchReader, rows: Int[np.ndarray, " visits"], *, batch_size: int = 64
 ) -> Float[np.ndarray, "visits embedding"]:
     """The embedding of each visit, in the order of ``rows``."""
+    return evidence(model, reader, rows, batch_size=batch_size)[:, model.evidence["embedding"]]
+
+
+@torch.inference_mode()
+def evidence(
+    model: OmicsModel, reader: BatchReader, rows: Int[np.ndarray, " visits"], *, batch_size: int = 64
+) -> Float[np.ndarray, "visits evidence"]:
+    """What a head reads of each visit: embedding and values side by side, at the places of ``model.evidence``."""
     model.eval()
-    parts = [model.encode(batch).visit.float().cpu().numpy() for batch in _batches(model, reader, rows, batch_size)]
-    return np.concatenate(parts) if parts else np.zeros((0, model.embedding_dim), np.float32)
+    parts = [model.encode(batch).evidence.float().cpu().numpy() for batch in _batches(model, reader, rows, batch_size)]
+    return np.concatenate(parts) if parts else np.zeros((0, model.evidence_dim), np.float32)
 
 
 @torch.inference_mode()

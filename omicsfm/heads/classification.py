@@ -14,22 +14,22 @@ from omicsfm.heads.linear import LinearHead
 
 
 class ClassificationHead(LinearHead):
-    """Multinomial logistic regression on the embedding; two classes are the case with two logits.
+    """Multinomial logistic regression on the evidence; two classes are the case with two logits.
 
     Imbalance: the logarithm of the training frequencies is added to the logits (logit adjustment, Menon et al.
     2021, arXiv:2007.07314). The network learns what lifts a class above its frequency, probabilities stay
     calibrated, and the untrained head predicts the base rates.
     """
 
-    def __init__(self, *, embedding_dim: int, num_classes: int, frequencies: Sequence[float] | None = None) -> None:
+    def __init__(self, *, evidence_dim: int, num_classes: int, frequencies: Sequence[float] | None = None) -> None:
         """``frequencies`` are the training shares of the classes; equal where not given."""
-        super().__init__(embedding_dim=embedding_dim, outputs=num_classes)
+        super().__init__(evidence_dim=evidence_dim, outputs=num_classes)
         shares = torch.tensor(list(frequencies or [1.0] * num_classes), dtype=torch.float32)
         self.register_buffer("log_prior", torch.log(shares / shares.sum()))
 
-    def forward(self, visit: Float[Tensor, "visits embedding"]) -> Float[Tensor, "visits classes"]:
+    def forward(self, evidence: Float[Tensor, "visits evidence"]) -> Float[Tensor, "visits classes"]:
         """Logits, whose softmax is the calibrated probability."""
-        return super().forward(visit) + self.log_prior
+        return super().forward(evidence) + self.log_prior
 
     def loss(self, prediction: Float[Tensor, "visits classes"], outcome: ClassLabel) -> Float[Tensor, ""]:
         """Mean log loss in nats over the visits whose class is known, over all ranks."""
@@ -42,7 +42,7 @@ class ClassificationHead(LinearHead):
         return prediction.float().softmax(dim=1)
 
     def fill(
-        self, coefficients: Float[np.ndarray, "embedding outputs"], intercept: Float[np.ndarray, " outputs"]
+        self, coefficients: Float[np.ndarray, "evidence outputs"], intercept: Float[np.ndarray, " outputs"]
     ) -> None:
         """Also takes the one-logit form of two classes."""
         if coefficients.shape[1] == 1:

@@ -10,20 +10,20 @@ from omicsfm.heads.linear import LinearHead
 
 
 class CoxHead(LinearHead):
-    """Log hazard relative to the baseline, linear in the embedding (Cox 1972), ties after Breslow (1974).
+    """Log hazard relative to the baseline, linear in the evidence (Cox 1972), ties after Breslow (1974).
 
     The baseline is a step function of ``num_times`` training event times, put in after training, so that a
     checkpoint predicts survival and not only an order of risk.
     """
 
-    def __init__(self, *, embedding_dim: int, num_times: int = 64) -> None:
-        super().__init__(embedding_dim=embedding_dim, outputs=1)
+    def __init__(self, *, evidence_dim: int, num_times: int = 64) -> None:
+        super().__init__(evidence_dim=evidence_dim, outputs=1)
         self.register_buffer("baseline_time_days", torch.zeros(num_times))
         self.register_buffer("baseline_cumulative_hazard", torch.zeros(num_times))
 
-    def forward(self, visit: Float[Tensor, "visits embedding"]) -> Float[Tensor, " visits"]:
+    def forward(self, evidence: Float[Tensor, "visits evidence"]) -> Float[Tensor, " visits"]:
         """Log hazard."""
-        return super().forward(visit).squeeze(1)
+        return super().forward(evidence).squeeze(1)
 
     def loss(self, prediction: Float[Tensor, " visits"], outcome: Survival) -> Float[Tensor, ""]:
         """Negative log partial likelihood per event; the risk sets span all ranks. Zero without events."""

@@ -11,17 +11,17 @@ from omicsfm.heads.linear import LinearHead
 
 
 class RegressionHead(LinearHead):
-    """Linear regression on the embedding, in units of the training participants' mean and standard deviation."""
+    """Linear regression on the evidence, in units of the training participants' mean and standard deviation."""
 
-    def __init__(self, *, embedding_dim: int, location: float = 0.0, unit: float = 1.0) -> None:
+    def __init__(self, *, evidence_dim: int, location: float = 0.0, unit: float = 1.0) -> None:
         """``location`` and ``unit`` are the training mean and standard deviation, in the outcome's own unit."""
-        super().__init__(embedding_dim=embedding_dim, outputs=1)
+        super().__init__(evidence_dim=evidence_dim, outputs=1)
         self.location = location
         self.unit = unit
 
-    def forward(self, visit: Float[Tensor, "visits embedding"]) -> Float[Tensor, " visits"]:
+    def forward(self, evidence: Float[Tensor, "visits evidence"]) -> Float[Tensor, " visits"]:
         """The standardised quantity."""
-        return super().forward(visit).squeeze(1)
+        return super().forward(evidence).squeeze(1)
 
     def loss(self, prediction: Float[Tensor, " visits"], outcome: Quantity) -> Float[Tensor, ""]:
         """Mean squared error in units of the training variance, over the visits with a value, over all ranks."""
@@ -34,7 +34,7 @@ class RegressionHead(LinearHead):
         return prediction.float() * self.unit + self.location
 
     def fill(
-        self, coefficients: Float[np.ndarray, "embedding outputs"], intercept: Float[np.ndarray, " outputs"]
+        self, coefficients: Float[np.ndarray, "evidence outputs"], intercept: Float[np.ndarray, " outputs"]
     ) -> None:
         """Coefficients and intercept in the outcome's own unit."""
         super().fill(coefficients / self.unit, (intercept - self.location) / self.unit)

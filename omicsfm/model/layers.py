@@ -6,47 +6,42 @@ from torch import Tensor, nn
 
 
 class Attention(nn.Module):
-    """Multi-head attention of queries over a context, through torch's fused kernel.
+    """Multi-head self-attention through torch's fused kernel. Its output starts at zero."""
 
-    Queries, keys and values come from separate projections, so that the context may have another width.
-    """
-
-    def __init__(self, *, dim: int, num_heads: int, context_dim: int | None = None) -> None:
+    def __init__(self, *, dim: int, num_heads: int) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.query = nn.Linear(dim, dim, bias=False)
-        self.key_value = nn.Linear(context_dim or dim, 2 * dim, bias=False)
+        self.query_key_value = nn.Linear(dim, 3 * dim, bias=False)
         self.out = nn.Linear(dim, dim, bias=False)
+        nn.init.zeros_(self.out.weight)
 
     def forward(
-        self,
-        queries: Float[Tensor, "visits queries dim"],
-        context: Float[Tensor, "visits context context_dim"],
-        mask: Bool[Tensor, "visits context"] | None = None,
-    ) -> Float[Tensor, "visits queries dim"]:
-        """``mask`` is True where the context may be attended to; each visit needs one such place."""
-        key, value = self.key_value(context).chunk(2, dim=-1)
+        self, tokens: Float[Tensor, "visits tokens dim"], mask: Bool[Tensor, "visits tokens"] | None = None
+    ) -> Float[Tensor, "visits tokens dim"]:
+        """``mask`` is True where a token may be attended to; each visit needs one such place."""
+        heads = self.query_key_value(tokens).unflatten(-1, (3, self.num_heads, -1))
+        query, key, value = heads.permute(2, 0, 3, 1, 4)  # each visits heads tokens dim/heads
         attended = F.scaled_dot_product_attention(
-            self._heads(self.query(queries)),
-            self._heads(key),
-            self._heads(value),
-            attn_mask=None if mask is None else mask[:, None, None, :],
+            query, key, value, attn_mask=None if mask is None else mask[:, None, None, :]
         )
-        return self.out(attended.transpose(1, 2).flatten(2))  # visits heads queries d -> visits queries dim
-
-    def _heads(self, x: Tensor) -> Tensor:
-        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # visits heads rows dim/heads
+        return self.out(attended.transpose(1, 2).flatten(2))  # visits heads tokens d -> visits tokens dim
 
 
 class FeedForward(nn.Sequential):
-    """Two linear layers around a GELU."""
+    """Two linear layers around a GELU. Its output starts at zero."""
 
     def __init__(self, *, dim: int, expansion: int = 4) -> None:
         super().__init__(nn.Linear(dim, expansion * dim), nn.GELU(), nn.Linear(expansion * dim, dim))
+        nn.init.zeros_(self[2].weight)
+        nn.init.zeros_(self[2].bias)
 
 
 class Block(nn.Module):
-    """Self-attention and feed-forward, each on normalised input and added to it (pre-norm transformer)."""
+    """Self-attention and feed-forward, each on normalised input and added to it (pre-norm transformer).
+
+    Both start at zero (Bachlechner et al. 2021, arXiv:2003.04887), so a deep encoder starts as what its first layer
+    reads.
+    """
 
     def __init__(self, *, dim: int, num_heads: int) -> None:
         super().__init__()
@@ -60,5 +55,5 @@ class Block(nn.Module):
     ) -> Float[Tensor, "visits tokens dim"]:
         """``mask`` is True where a token may be attended to."""
         normed = self.norm_attention(tokens)
-        tokens = tokens + self.attention(normed, normed, mask)
+        tokens = tokens + self.attention(normed, mask)
         return tokens + self.feed_forward(self.norm_feed_forward(tokens))

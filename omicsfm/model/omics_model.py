@@ -42,22 +42,32 @@ class OmicsModel(nn.Module):
         self.summary = nn.Linear(pooling.embedding_dim, encoder.dim)
 
     @property
-    def embedding_dim(self) -> int:
-        """Length of a visit's embedding."""
-        return int(self.pooling.embedding_dim)
+    def evidence(self) -> dict[str, slice]:
+        """Where the parts of what a head reads stand: the embedding, then each modality's values."""
+        places, start = {"embedding": slice(0, int(self.pooling.embedding_dim))}, int(self.pooling.embedding_dim)
+        for name, parts in self.modalities.items():
+            places[name] = slice(start, start + parts.tokenizer.num_features)
+            start = places[name].stop
+        return places
+
+    @property
+    def evidence_dim(self) -> int:
+        """Length of what a head reads."""
+        return max(place.stop for place in self.evidence.values())
 
     def tokenize(self, batch: Batch) -> Tokens:
         """The tokens of every modality joined, masked to what the encoder may see."""
-        parts = [(self.modalities[name].tokenizer(m), m.visible) for name, m in self._measured(batch)]
+        pairs = [(parts.tokenizer, batch.measurements[name]) for name, parts in self.modalities.items()]
         return Tokens(
-            embedding=torch.cat([embedding for embedding, _ in parts], dim=1),
-            mask=torch.cat([mask for _, mask in parts], dim=1),
+            identity=torch.cat([tokenizer.identify(m.feature_ids) for tokenizer, m in pairs], dim=1),
+            value=torch.cat([tokenizer(m) for tokenizer, m in pairs], dim=1),
+            mask=torch.cat([m.visible for _, m in pairs], dim=1),
         )
 
     def encode(self, batch: Batch) -> Encoded:
         """What the encoder knows of each visit from its visible features."""
         latents = self.encoder(self.tokenize(batch))
-        return Encoded(latents=latents, visit=self.pooling(latents))
+        return Encoded(latents=latents, visit=self.pooling(latents), profile=self._profile(batch))
 
     def decode(self, encoded: Encoded, modality: str, feature_ids: Int[Tensor, "visits features"]) -> Any:
         """The distribution of the value of each asked feature, in model scale."""
@@ -73,7 +83,12 @@ class OmicsModel(nn.Module):
 
     def predict(self, encoded: Encoded, head: str) -> Float[Tensor, "visits ..."]:
         """A head's prediction for each visit."""
-        return self.heads[head](encoded.visit)
+        return self.heads[head](encoded.evidence)
 
-    def _measured(self, batch: Batch) -> list[tuple[str, Any]]:
-        return [(name, batch.measurements[name]) for name in self.modalities]
+    def _profile(self, batch: Batch) -> Float[Tensor, "visits all_features"]:
+        panels = []
+        for name, parts in self.modalities.items():
+            m = batch.measurements[name]
+            panel = m.values.new_zeros(len(batch), parts.tokenizer.num_features)
+            panels.append(panel.scatter_add(1, m.feature_ids, m.values * m.visible))  # padding adds 0 to feature 0
+        return torch.cat(panels, dim=1)

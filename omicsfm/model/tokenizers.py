@@ -1,8 +1,8 @@
 """Measurement -> one token per feature: who the feature is, and what its value is.
 
-What is unusual: the value enters through a product with a vector of the feature's own (its loading), not only as
-a sum with its identity. A mean of such tokens over features is a random projection of the whole profile, so an
-encoder starts from something a linear model could use and training can only add to it.
+What is unusual: identity and value stay apart, and the value is a product with a vector of the feature's own, its
+loading. A weighted mean of such values over features is a projection of the whole profile, so an encoder starts
+from something a linear model could use, and training adds to it.
 """
 
 import math
@@ -17,28 +17,28 @@ from omicsfm.contracts import Measurement
 class ContinuousTokenizer(nn.Module):
     """Continuous values as periodic features (Gorishniy et al. 2022, arXiv:2203.05556), no bins.
 
-    A value x becomes (x, cos(2 pi c x), sin(2 pi c x), below limit) with learned frequencies c, then one linear
-    map, then a product with the feature's loading; identity and modality are added.
+    A value x becomes (x, cos(2 pi c x) - 1, sin(2 pi c x), below limit) with learned frequencies c, then one linear
+    map, then a product with the feature's loading. A value of zero, the training median, becomes the zero vector.
     """
 
     def __init__(self, *, num_features: int, dim: int, num_frequencies: int = 8, frequency_scale: float = 0.1) -> None:
         """``frequency_scale`` is the standard deviation of the initial frequencies, in cycles per unit of x."""
         super().__init__()
+        self.num_features = num_features
         self.identity = nn.Embedding(num_features, dim)
         self.loading = nn.Embedding(num_features, dim)
-        self.modality = nn.Parameter(torch.zeros(dim))
+        self.modality = nn.Parameter(torch.randn(dim))
         self.frequencies = nn.Parameter(torch.randn(num_frequencies) * frequency_scale)
-        self.value = nn.Linear(2 * num_frequencies + 2, dim)
-        nn.init.normal_(self.modality)
+        self.value = nn.Linear(2 * num_frequencies + 2, dim, bias=False)
 
     def identify(self, feature_ids: Int[Tensor, "visits features"]) -> Float[Tensor, "visits features dim"]:
-        """What is known of a feature without its value: the question a decoder is asked."""
+        """Who each feature is: the same whatever its value."""
         return self.identity(feature_ids) + self.modality
 
     def forward(self, measurement: Measurement) -> Float[Tensor, "visits features dim"]:
-        """One token per feature; those of features that are not visible are meaningless and must be masked."""
+        """What each feature's value says; meaningless, and to be masked, where the feature is not visible."""
         x = measurement.values.to(self.value.weight.dtype)[..., None]  # visits features 1
         phase = 2 * math.pi * x * self.frequencies
         limit = measurement.below_limit[..., None].to(x.dtype)
-        value = self.value(torch.cat([x, phase.cos() - 1, phase.sin(), limit], dim=-1))
-        return self.identify(measurement.feature_ids) + self.loading(measurement.feature_ids) * value
+        curve = self.value(torch.cat([x, phase.cos() - 1, phase.sin(), limit], dim=-1))
+        return self.loading(measurement.feature_ids) * curve

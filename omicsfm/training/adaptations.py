@@ -128,9 +128,7 @@ def _tune(model: Any, task: TuningTask, *, learning_rate: float, adapt: Callable
     return Adapted(measured)
 
 
-def fill_head(
-    model: Any, task: TuningTask, rows: np.ndarray, *, members: Sequence[tuple[str, ...]]
-) -> Adapted:
+def fill_head(model: Any, task: TuningTask, rows: np.ndarray, *, members: Sequence[tuple[str, ...]]) -> Adapted:
     """Fit a penalised linear model to each member's part of the evidence and put their weighted mean into the head.
 
     What is chosen is each member's weight, by the names of the parts it reads.

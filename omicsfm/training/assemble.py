@@ -49,7 +49,7 @@ def backbone_spec(config: Config, features: Mapping[str, FeatureSpace]) -> dict[
 
 def head_spec(config: Config, store: OmicsStore, outcome: OutcomeSpec, rows: np.ndarray, dim: int) -> dict[str, Any]:
     """Everything ``build`` needs to make a head for this outcome; ``rows`` are training visits with a value of it."""
-    spec = {**config["head"][outcome.kind], "embedding_dim": dim}
+    spec = {**config["head"][outcome.kind], "evidence_dim": dim}
     values = store.outcomes.iloc[rows]
     if outcome.kind == "class":
         counts = values[outcome.name].value_counts()

@@ -3,6 +3,8 @@
 import os
 import re
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import hydra
 from hydra.errors import HydraException
@@ -32,18 +34,39 @@ def _compose_and_run() -> None:
 def _run(config: DictConfig) -> None:
     from omicsfm.training.run import run
 
-    missing = [key for key in ("run_dir", "data.store") if OmegaConf.is_missing(config, key.split(".")[0])]
-    if missing:
-        raise InputError(f"{missing[0]} is not given. Example: python train.py data.store=STORE run_dir=RUN")
-    run(resolve(config))
+    def job() -> None:  # inside Hydra, which prints a line of its own about any exception that leaves it
+        run(resolve(config))
+
+    run_command(job)
 
 
-def resolve(config: DictConfig) -> dict:
-    """The composed config as plain data, with the head of every kind of outcome added."""
-    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+def resolve(config: DictConfig) -> dict[str, Any]:
+    """The composed config as plain data, with the head of every kind of outcome added.
+
+    Raises:
+        InputError: A value that must be given is not.
+    """
+    try:
+        plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise InputError(explain(error)) from error
     assert isinstance(plain, dict)
     heads = {kind: OmegaConf.to_container(OmegaConf.load(configs_dir() / "head" / f"{kind}.yaml")) for kind in HEADS}
     return {**plain, "head": heads}
+
+
+def compose(overrides: Sequence[str]) -> dict[str, Any]:
+    """The config that a command line with these overrides would run, as plain data; no run folder is made.
+
+    Raises:
+        InputError: An override names no key, or a choice that does not exist.
+    """
+    try:
+        hydra.core.global_hydra.GlobalHydra.instance().clear()
+        with hydra.initialize_config_dir(str(configs_dir()), version_base=None):
+            return resolve(hydra.compose("train", overrides=list(overrides)))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(explain(error)) from error
 
 
 def explain(error: Exception) -> str:
@@ -55,8 +78,10 @@ def explain(error: Exception) -> str:
     unknown = re.search(r"Could not override '([^']+)'", text)
     if unknown:
         key = unknown[1].lstrip("+~")
-        parent, _, name = key.rpartition(".")
-        return f"config key '{key}' does not exist; {closest(name, known_keys(parent))}. See configs/train.yaml."
+        parts, parent = key.split("."), ""
+        while len(parts) > 1 and parts[0] in known_keys(parent):
+            parent = f"{parent}.{parts.pop(0)}".lstrip(".")
+        return f"config key '{key}' does not exist; {closest(parts[0], known_keys(parent))}. See configs/train.yaml."
     group = re.search(r"Could not find '([^']+)/([^'/]+)'", str(error))
     if group:
         options = [file.stem for file in (configs_dir() / group[1]).glob("*.yaml")]

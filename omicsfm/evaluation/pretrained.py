@@ -1,0 +1,138 @@
+"""omicsfm as a method of a benchmark: pretrained inside each training fold, or opened from a checkpoint.
+
+omicsfm           the configured adaptation (configs/train.yaml)
+omicsfm[probe]    any adaptation of configs/adaptation by name; folds share their pretrained encoders
+"""
+
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from omicsfm.baselines.base import Predicted
+from omicsfm.checkpoint import Checkpoint, load_checkpoint
+from omicsfm.errors import InputError, closest
+from omicsfm.evaluation.methods import Test, Train
+from omicsfm.evaluation.task import Task
+from omicsfm.inference import predict, reader_for
+from omicsfm.paths import configs_dir
+
+NAME = "omicsfm"
+
+
+class Encoders:
+    """The pretrained encoder of each fold, made once and shared by the adaptations that are compared."""
+
+    def __init__(self, config: Mapping[str, Any], *, checkpoint: Path | None = None) -> None:
+        """``config`` is a resolved training config. Without a ``checkpoint`` each fold pretrains on all visits of its
+        training participants, whether their outcome is known or not."""
+        self.config = dict(config)
+        self.checkpoint = None if checkpoint is None else load_checkpoint(checkpoint)
+        self._made: dict[tuple[int, bytes], Checkpoint] = {}
+
+    def of_fold(self, task: Task, train: Train, *, seed: int) -> Checkpoint:
+        """The encoder that may be used where ``train`` are the training visits."""
+        if self.checkpoint is not None:
+            return self.checkpoint
+        key = (seed, train.tobytes())
+        if key not in self._made:
+            from omicsfm.training.pretrain import pretrain
+
+            tested = np.setdiff1d(task.participant_ids, task.participant_ids[train])
+            everyone = task.store.visits["participant_id"].astype(str)
+            rows = np.flatnonzero(~everyone.isin(tested).to_numpy())
+            with tempfile.TemporaryDirectory() as folder:
+                directory = Path(folder) / "checkpoint"
+                pretrain(task.store, rows=rows, config={**self.config, "seed": seed}, directory=directory)
+                self._made[key] = load_checkpoint(directory)
+        return self._made[key]
+
+
+class Pretrained:
+    """A pretrained encoder, adapted to the outcome on the training visits of each fold and stratum."""
+
+    is_linear = False
+
+    def __init__(self, *, name: str, encoders: Encoders, adaptation: Mapping[str, Any]) -> None:
+        self.name = name
+        self._encoders = encoders
+        self._adaptation = dict(adaptation)
+        self._opened: Checkpoint | None = None
+
+    def config(self) -> Mapping[str, Any]:
+        """The training config, the adaptation and the checkpoint's digest."""
+        opened = self._encoders.checkpoint
+        digest = None if opened is None else opened.provenance["digest"]
+        return {**self._encoders.config, "adaptation": self._adaptation, "checkpoint": digest}
+
+    def begin_fold(self, task: Task, train: Train, *, seed: int) -> None:
+        """Pretrain on the fold's training participants, of every stratum."""
+        self._opened = self._encoders.of_fold(task, train, seed=seed)
+
+    def fit_predict(self, task: Task, train: Train, test: Test, *, seed: int) -> Predicted:
+        """Adapt to the outcome on ``train``, predict ``test``."""
+        from omicsfm.training.finetune import adapt
+
+        assert self._opened is not None, "begin_fold comes first"
+        config = {**self._encoders.config, "adaptation": self._adaptation, "seed": seed}
+        model, _, adapted = adapt(task.store, self._opened, task.outcome, task.rows[train], config)
+        reader = reader_for(self._opened, task.store, outcome=task.outcome)
+        predicted = predict(model, reader, task.rows[test], head=task.outcome.name).numpy().astype(np.float64)
+        held_out = None if adapted.held_out is None else adapted.held_out[:, 0]
+        return Predicted(predicted, held_out if task.outcome.kind == "survival" else None)
+
+
+def pretrained_methods(
+    names: Sequence[str], *, checkpoint: Path | None = None, overrides: Sequence[str] = ()
+) -> dict[str, Pretrained]:
+    """The methods among ``names`` that are omicsfm's, by name; ``overrides`` are key=value of the training config.
+
+    Raises:
+        InputError: An adaptation is not known, the checkpoint does not open, or an override names no key.
+    """
+    written = {name: re.fullmatch(rf"{NAME}(?:\[(\w+)\])?", name) for name in names}
+    asked = {name: match[1] for name, match in written.items() if match}
+    if not asked:
+        return {}
+    from omicsfm.training.main import compose
+
+    config = compose(["run_dir=none", "data.store=none", "task=finetune", *overrides])
+    pretraining = compose(["run_dir=none", "data.store=none", "task=pretrain", *overrides])["task"]
+    encoders = Encoders(_for_folds(config, pretraining), checkpoint=checkpoint)
+    return {
+        name: Pretrained(
+            name=name, encoders=encoders, adaptation=config["adaptation"] if which is None else _adaptation(which)
+        )
+        for name, which in asked.items()
+    }
+
+
+def _for_folds(config: Mapping[str, Any], pretraining: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the predictions; run folder, loggers and the like are left out."""
+    kept = (
+        "model",
+        "modality",
+        "objective",
+        "adaptation",
+        "optimizer",
+        "schedule",
+        "trainer",
+        "logger",
+        "head",
+        "data",
+    )
+    return {**{key: config[key] for key in kept}, "task": {**config["task"], **pretraining}}
+
+
+def _adaptation(name: str) -> Mapping[str, Any]:
+    file = configs_dir() / "adaptation" / f"{name}.yaml"
+    if not file.exists():
+        known = [other.stem for other in file.parent.glob("*.yaml")]
+        raise InputError(
+            f"--methods: {NAME}[{name}] asks for an adaptation that does not exist; {closest(name, known)}."
+        )
+    return dict(yaml.safe_load(file.read_text()))
