@@ -2,6 +2,7 @@
 
     linear                all modalities side by side, ridge-penalised
     linear[proteome]      any method may be held to some modalities: name[modality+modality]
+    linear[clinical]      age and sex alone, where the cohort has them
     late_fusion           one linear model a modality, averaged
     boosting, forest      gradient-boosted trees, random forest
 
@@ -23,6 +24,7 @@ from omicsfm.baselines.forest import Forest
 from omicsfm.baselines.late_fusion import LateFusion
 from omicsfm.baselines.linear import Linear
 from omicsfm.errors import InputError, closest
+from omicsfm.evaluation.clinical import CLINICAL, has_clinical
 from omicsfm.evaluation.task import Task
 
 # positions in the task's rows: task.rows[positions] are store rows, task.target[positions] their truth
@@ -94,10 +96,11 @@ _MAKERS: dict[str, tuple[Callable[[], Baseline], bool]] = {
 
 
 def default_names(task: Task) -> list[str]:
-    """The methods of a benchmark that names none: every baseline, and linear on each modality alone."""
+    """The methods of a benchmark that names none: every baseline, and linear on each modality and on age and sex."""
     modalities = list(task.store.modalities)
     alone = [f"linear[{name}]" for name in modalities] if len(modalities) > 1 else []
-    names = ["linear", *alone, *(["late_fusion"] if alone else []), "boosting"]
+    control = [f"linear[{CLINICAL}]"] if has_clinical(task.store) else []
+    names = ["linear", *alone, *control, *(["late_fusion"] if alone else []), "boosting"]
     return [*names, "forest"] if task.outcome.kind != "survival" or _has_sksurv() else names
 
 
@@ -127,13 +130,12 @@ def _baseline_method(name: str, task: Task, others: Sequence[str]) -> BaselineMe
     if written is None or plain not in _MAKERS:
         raise InputError(f"--methods: '{name}' is not a method; {closest(plain, [*_MAKERS, *others])}.")
     modalities = list(task.store.modalities)
+    known = [*modalities, *([CLINICAL] if has_clinical(task.store) else [])]
     if written.group(2) is not None:
         asked = [part.strip() for part in written.group(2).split("+")]
         for modality in asked:
-            if modality not in modalities:
-                raise InputError(
-                    f"--methods: '{name}' asks for modality '{modality}'; {closest(modality, modalities)}."
-                )
+            if modality not in known:
+                raise InputError(f"--methods: '{name}' asks for modality '{modality}'; {closest(modality, known)}.")
         modalities = asked
     make, is_linear = _MAKERS[plain]
     return BaselineMethod(name, make(), tuple(modalities), is_linear)

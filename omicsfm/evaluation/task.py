@@ -1,5 +1,6 @@
 """A Task: which visits of a store are predicted, what is true of them, and what may be used."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +12,7 @@ from omicsfm.baselines.base import Block, OmicsTable
 from omicsfm.contracts import OutcomeSpec
 from omicsfm.data.store import OmicsStore
 from omicsfm.errors import InputError, closest
+from omicsfm.evaluation.clinical import CLINICAL, clinical_block, has_clinical
 from omicsfm.metrics.targets import ClassTarget, QuantityTarget, SurvivalTarget, Target, class_target
 
 
@@ -32,13 +34,15 @@ class Task:
 
     @cached_property
     def table(self) -> OmicsTable:
-        """Every modality's values in the declared scale, NaN where not measured."""
+        """Every modality's values in the declared scale, NaN where not measured; and ``clinical``, where known."""
         visits = self.store.visits
         platforms = tuple(visits["platform"].astype(str).to_numpy()[self.rows]) if "platform" in visits else ()
         blocks = {
             name: Block(matrix.read(self.rows)[0], matrix.features.scale, platforms)
             for name, matrix in self.store.modalities.items()
         }
+        if has_clinical(self.store):
+            blocks[CLINICAL] = clinical_block(self.store, self.rows)
         return OmicsTable(blocks, self.participant_ids)
 
     @property
@@ -63,21 +67,39 @@ def make_task(store: OmicsStore, outcome: str, *, within: str | None = None) -> 
         InputError: The store has no such outcome or column, or nothing is known of it.
     """
     spec = store.outcome(outcome)
-    kept = store.outcome_observed(outcome) & _measured(store)
+    among = np.ones(len(store), dtype=bool)
     if within is not None:
         if within not in store.visits:
             raise InputError(
                 f"--within {within}: {store.path} has no such column; {closest(within, store.visits.columns)}."
             )
-        kept &= store.visits[within].notna().to_numpy()
-    rows = np.flatnonzero(kept)
-    if spec.level == "participant":
-        rows = _first_visits(store, rows)
+        among = store.visits[within].notna().to_numpy()
+    rows = predicted_rows(store, spec, among=among)
     target = read_target(store, spec, rows)
     _check(store, spec, target)
     ids = store.visits["participant_id"].astype(str).to_numpy(dtype=str)[rows]
     strata = None if within is None else store.visits[within].astype(str).to_numpy(dtype=str)[rows]
     return Task(store, spec, rows, target, ids, within, strata)
+
+
+def predicted_rows(
+    store: OmicsStore,
+    spec: OutcomeSpec,
+    *,
+    among: Bool[np.ndarray, " visits"],
+    modalities: Collection[str] | None = None,
+) -> Int[np.ndarray, " rows"]:
+    """Store rows, of those ``among``, at which the outcome is predicted: it is known and something was measured.
+
+    An outcome of a participant is predicted once, at the first such visit. ``modalities`` are those that count as
+    something measured; all of them where not given.
+    """
+    measured = np.zeros(len(store), dtype=bool)
+    for name, matrix in store.modalities.items():
+        if modalities is None or name in modalities:
+            measured[matrix.rows] = True
+    rows = np.flatnonzero(among & measured & store.outcome_observed(spec.name))
+    return _first_visits(store, rows) if spec.level == "participant" else rows
 
 
 def read_target(store: OmicsStore, spec: OutcomeSpec, rows: Int[np.ndarray, " rows"]) -> Target:
@@ -97,14 +119,6 @@ def read_target(store: OmicsStore, spec: OutcomeSpec, rows: Int[np.ndarray, " ro
         known[f"{spec.name}.time_days"].to_numpy(dtype=np.float64),
         known[f"{spec.name}.event"].to_numpy(dtype=float) > 0,
     )
-
-
-def _measured(store: OmicsStore) -> Bool[np.ndarray, " visits"]:
-    """Which visits have a row in any modality."""
-    measured = np.zeros(len(store), dtype=bool)
-    for matrix in store.modalities.values():
-        measured[matrix.rows] = True
-    return measured
 
 
 def _first_visits(store: OmicsStore, rows: Int[np.ndarray, " rows"]) -> Int[np.ndarray, " first"]:

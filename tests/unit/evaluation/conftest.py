@@ -26,6 +26,8 @@ def small_store(tmp_path_factory) -> OmicsStore:
             "participant_id": [f"P{n // VISITS:03d}" for n in range(rows)],
             "visit": [str(n % VISITS) for n in range(rows)],
             "time_days": [400.0 * (n % VISITS) for n in range(rows)],
+            "age": np.repeat(generator.integers(20, 80, PARTICIPANTS), VISITS).astype(float),
+            "sex": np.repeat(generator.choice(["F", "M"], PARTICIPANTS), VISITS),
             "site": np.where((np.arange(rows) // VISITS) % 2, "north", "south"),
         }
     )
