@@ -2,11 +2,11 @@
 
 import os
 import re
-import sys
 from collections.abc import Sequence
 from typing import Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -62,7 +62,7 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
         InputError: An override names no key, or a choice that does not exist.
     """
     try:
-        hydra.core.global_hydra.GlobalHydra.instance().clear()
+        GlobalHydra.instance().clear()
         with hydra.initialize_config_dir(str(configs_dir()), version_base=None):
             return resolve(hydra.compose("train", overrides=list(overrides)))
     except (HydraException, OmegaConfBaseException) as error:
@@ -72,9 +72,12 @@ def compose(overrides: Sequence[str]) -> dict[str, Any]:
 def explain(error: Exception) -> str:
     """One message for what Hydra found wrong: the key, and the names that are known beside it."""
     text = str(error).splitlines()[0]
-    missing = re.search(r"Missing mandatory value: (\S+)", str(error))
+    missing = re.search(r"Missing mandatory value: (\S+)(?:\s+full_key: (\S+))?", str(error))
     if missing:
-        return f"{missing[1]} is not given; add {missing[1]}=... to the command."
+        # `store` stands at data.store; `run_dir` is missed at hydra.run.dir, which refers to it
+        name, place = missing[1], missing[2] or ""
+        key = place if place.endswith(f".{name}") else name
+        return f"{key} is not given; add {key}=... to the command."
     unknown = re.search(r"Could not override '([^']+)'", text)
     if unknown:
         key = unknown[1].lstrip("+~")
@@ -91,7 +94,7 @@ def explain(error: Exception) -> str:
 
 def known_keys(parent: str) -> list[str]:
     """Keys of the default config under a dotted parent."""
-    hydra.core.global_hydra.GlobalHydra.instance().clear()
+    GlobalHydra.instance().clear()
     with hydra.initialize_config_dir(str(configs_dir()), version_base=None):
         node = hydra.compose("train")
     node = OmegaConf.select(node, parent) if parent else node
@@ -99,4 +102,4 @@ def known_keys(parent: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
