@@ -1,0 +1,69 @@
+"""Gradients and curvatures are the derivatives of the values they belong to."""
+
+import numpy as np
+import pytest
+
+from omicsfm.baselines.boosting import _cox_objective
+from omicsfm.baselines.losses import cox_loss, loss_of
+from omicsfm.metrics.targets import ClassTarget, QuantityTarget, SurvivalTarget
+
+ROWS, STEP = 25, 1e-5
+
+
+def targets():
+    generator = np.random.default_rng(0)
+    time = np.ceil(generator.exponential(5, ROWS))  # many ties
+    return {
+        "two classes": ClassTarget(generator.integers(0, 2, ROWS), ("a", "b")),
+        "three classes": ClassTarget(generator.integers(0, 3, ROWS), ("a", "b", "c")),
+        "quantity": QuantityTarget(generator.normal(size=ROWS)),
+        "survival": SurvivalTarget(time, generator.uniform(size=ROWS) < 0.6),
+    }
+
+
+@pytest.mark.parametrize("kind", list(targets()))
+def test_gradient_and_curvature_equal_finite_differences(kind):
+    loss, _ = loss_of(targets()[kind])
+    generator = np.random.default_rng(1)
+    eta = generator.normal(size=(ROWS, 2, loss.outputs))
+    along = generator.normal(size=eta.shape)
+    weights = generator.integers(0, 3, size=(ROWS, 2)).astype(float)
+    up, here, down = (loss.value(eta + s * along, weights) for s in (STEP, 0.0, -STEP))
+    slope = (loss.gradient(eta, weights) * along).sum(axis=(0, 2))
+    np.testing.assert_allclose(slope, (up - down) / (2 * STEP), rtol=1e-6)
+    rise = loss.gradient(eta + STEP * along, weights) - loss.gradient(eta - STEP * along, weights)
+    np.testing.assert_allclose(
+        loss.curvature(eta, along, weights), (rise * along).sum(axis=(0, 2)) / (2 * STEP), rtol=1e-5
+    )
+    assert np.isfinite(here).all()
+
+
+def test_the_boosting_objective_is_the_cox_gradient_in_the_callers_order():
+    target = targets()["survival"]
+    margin = np.random.default_rng(2).normal(size=ROWS)
+    gradient, bend = _cox_objective(target)(margin, None)
+    loss, order = cox_loss(target)
+
+    def value(m):
+        return float(loss.value(m[order][:, None, None], np.ones((ROWS, 1)))[0])
+
+    for row in range(ROWS):
+        step = STEP * np.eye(ROWS)[row]
+        assert gradient[row] == pytest.approx((value(margin + step) - value(margin - step)) / (2 * STEP), abs=1e-6)
+    assert (bend > 0).all()
+
+
+def test_extreme_log_hazards_stay_finite():
+    target = targets()["survival"]
+    loss, _ = cox_loss(target)
+    eta = np.linspace(-2000, 2000, ROWS)[:, None, None]
+    weights = np.ones((ROWS, 1))
+    assert np.isfinite(loss.value(eta, weights)).all()
+    assert np.isfinite(loss.gradient(eta, weights)).all()
+
+
+def test_rows_without_an_event_teach_nothing():
+    loss, _ = cox_loss(SurvivalTarget(np.arange(1.0, 6.0), np.zeros(5, dtype=bool)))
+    eta = np.zeros((5, 1, 1))
+    assert loss.value(eta, np.ones((5, 1)))[0] == 0
+    assert (loss.gradient(eta, np.ones((5, 1))) == 0).all()
