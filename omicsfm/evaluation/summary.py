@@ -1,6 +1,6 @@
-"""A benchmark as a text table; a tie is called a tie."""
+"""A benchmark or an evaluation as a text table; a tie is called a tie."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from omicsfm.metrics import REGISTRY
@@ -28,7 +28,24 @@ def benchmark_table(metrics: Mapping[str, Any]) -> str:
                 f"{metrics['methods'][name]['seconds']:.1f}",
             )
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    return _aligned(rows)
+
+
+def evaluation_table(metrics: Mapping[str, Any]) -> str:
+    """Who was tested, then every metric of the model with its interval, and what guessing would score."""
+    rows = [("metric", "value", "95 % interval", "guessing")]
+    for name, score in metrics["methods"][metrics["model"]]["metrics"].items():
+        guess = metrics["guessing"].get(name)
+        ends = f"{_number(score['low'])} to {_number(score['high'])}" if score["low"] is not None else ""
+        rows.append((name, _number(score["value"]), ends, "" if guess is None else _number(guess)))
+    tested = metrics["tested"]
+    people = f"tested: {tested['participants']:,} participants, {tested['visits']:,} visits"
+    excluded = f"; excluded: {tested['excluded_participants']:,} whom the checkpoint saw in training"
+    return people + (excluded if tested["excluded_participants"] else "") + "\n" + _aligned(rows)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     )
