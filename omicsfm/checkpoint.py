@@ -62,9 +62,14 @@ class Checkpoint:
         )
 
     def saw(self, participant_ids: Sequence[str]) -> list[bool]:
-        """Whether each participant was among those it was trained on, by salted hash."""
-        seen = set(self.provenance["participants"]["sha256"])
-        return [h in seen for h in hash_participants(participant_ids, self.provenance["participants"]["salt"])]
+        """Whether each participant was among those it was trained on, by salted hash, in any of its trainings."""
+        record = self.provenance["participants"]
+        seen = [False] * len(participant_ids)
+        for training in (record, *record.get("earlier", [])):
+            known = set(training["sha256"])
+            hashes = hash_participants(participant_ids, training["salt"])
+            seen = [was or own in known for was, own in zip(seen, hashes, strict=True)]
+        return seen
 
 
 def save_checkpoint(
