@@ -1,18 +1,49 @@
-"""Collectives that are the identity on one process."""
+"""Collectives between the processes that share the batches of a training.
+
+They act while a fit runs. Before and after it every process does the same work alone, and here they are the identity
+on one process: a validation loss that each process computes over all rows must not be summed over processes.
+"""
+
+import contextlib
+import os
+from collections.abc import Iterator
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+_sharing = False
+
+
+@contextlib.contextmanager
+def sharing() -> Iterator[None]:
+    """Within, batches are cut over the processes of the default process group, once there is one."""
+    global _sharing
+    _sharing, before = True, _sharing
+    try:
+        yield
+    finally:
+        _sharing = before
+
 
 def world_size() -> int:
-    """Number of processes in this training run."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    """Number of processes that share each batch, 1 outside of a fit."""
+    return dist.get_world_size() if _sharing and dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """This process's number, 0 on one process."""
-    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+    """This process's number among those that share each batch, 0 outside of a fit."""
+    return dist.get_rank() if world_size() > 1 else 0
+
+
+def is_first() -> bool:
+    """Whether this process writes the files of a run, also before the processes have met.
+
+    Until then the launcher's variables tell: torchrun's, Slurm's, or those that Lightning gives to its children.
+    """
+    if dist.is_available() and dist.is_initialized():
+        return dist.get_rank() == 0
+    return not any(int(os.environ.get(name, 0)) for name in ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK"))
 
 
 def all_sum(value: Tensor) -> Tensor:

@@ -44,6 +44,10 @@ class BatchSampler(Sampler[Request]):
     def __len__(self) -> int:
         return max(1, -(-len(self.rows) // self.batch_size))
 
+    def visits(self, number: int) -> int:
+        """How many visits batch ``number`` has, over all ranks together."""
+        return min(self.batch_size, len(self.rows) - number * self.batch_size)
+
     def __iter__(self) -> Iterator[Request]:
         epoch = self.epoch if self.shuffle else 0
         order = self.rows

@@ -10,10 +10,10 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from tqdm import tqdm
 
 from omicsfm import distributed
+from omicsfm.training.fully_sharded import unshard
 
 VALIDATION_LOSS = "val/loss"
 
@@ -139,8 +139,5 @@ class Export(pl.Callback):
 
 
 def whole_state(model: torch.nn.Module) -> dict[str, Tensor]:
-    """A copy of the weights in host memory, gathered where they are sharded."""
-    if distributed.world_size() > 1:
-        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-        return {name: tensor.clone() for name, tensor in get_model_state_dict(model, options=options).items()}
-    return {name: tensor.detach().cpu().clone() for name, tensor in model.state_dict().items()}
+    """A copy of the weights in host memory on every process, gathered where they are sharded."""
+    return {name: unshard(tensor.detach()).cpu().clone() for name, tensor in model.state_dict().items()}

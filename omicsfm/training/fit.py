@@ -1,5 +1,6 @@
 """One Lightning fit: modules and loaders in, best weights out, resumed where an earlier start stopped."""
 
+import copy
 import logging
 import warnings
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping
 from torch import Tensor, nn
 
+from omicsfm import distributed
 from omicsfm.build import build
 from omicsfm.data.collate import BatchReader
 from omicsfm.data.loader import make_loader
@@ -57,6 +59,7 @@ def fit(
 ) -> Best:
     """Minimise the objectives; stop when the validation loss has not improved for ``patience`` epochs.
 
+    ``model`` is where training starts and stays as it is.
     ``export`` is called with the weights of each new best epoch. Without a ``run_dir`` nothing is written, logged
     or shown. ``optimizer`` replaces the config's.
     """
@@ -66,7 +69,7 @@ def fit(
     validation = make_loader(reader, rows.validation, seed=derive(seed, title, "validation"), shuffle=False, **shared)
     total_steps = epochs * len(train)
     module = TrainingModule(
-        model=model,
+        model=copy.deepcopy(model),  # sharding would leave the caller's parameters in pieces
         objectives=objectives,
         optimizer=build(optimizer or config["optimizer"]),
         schedule=build(config["schedule"]),
@@ -79,7 +82,7 @@ def fit(
         if export is not None:
             callbacks.append(Export(best=best, write=export))
         callbacks.append(SaveToResume(run_dir / RESUME))
-    with _quiet_lightning():
+    with _quiet_lightning(), distributed.sharing():
         trainer = make_trainer(config, run_dir=run_dir, callbacks=callbacks, epochs=epochs, clip=task["gradient_clip"])
         resume = run_dir / RESUME if run_dir is not None and (run_dir / RESUME).exists() else None
         trainer.fit(module, train, validation, ckpt_path=resume, weights_only=True)
@@ -95,14 +98,13 @@ def make_trainer(
     settings = dict(config["trainer"])
     strategy = build(settings.pop("strategy"))
     strategy = strategy() if callable(strategy) else strategy
-    single_file = not hasattr(strategy, "zero_stage_3") and run_dir is not None  # DeepSpeed writes folders of its own
     return pl.Trainer(
         **settings,
         strategy=strategy,
         max_epochs=epochs,
         callbacks=callbacks,
         logger=_logger(config["logger"], run_dir) if run_dir is not None else False,
-        plugins=[AtomicCheckpointIO()] if single_file else None,
+        plugins=[AtomicCheckpointIO()],
         gradient_clip_val=clip,
         use_distributed_sampler=False,  # BatchSampler shares batches out itself
         default_root_dir=run_dir,

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from omicsfm.contracts import Batch
+from omicsfm.training.fully_sharded import shard
 from omicsfm.training.optimizers import AdamW, WarmupCosine
 
 
@@ -30,15 +31,20 @@ class TrainingModule(pl.LightningModule):
         self.make_schedule = schedule
         self.total_steps = total_steps
 
+    def configure_model(self) -> None:
+        """Shards the model where the strategy has a mesh for it."""
+        if self.device_mesh is not None:
+            shard(self, self.device_mesh["data_parallel"], steps=("training_step", "validation_step"))
+
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The loss of one batch of this rank's visits."""
-        return self._step(batch, "train")
+        return self._step(batch, "train", self.trainer.train_dataloader.sampler.visits(batch_index))
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Logs the loss on held-out participants of the training set."""
-        self._step(batch, "val")
+        self._step(batch, "val", self.trainer.val_dataloaders.sampler.visits(batch_index))
 
-    def _step(self, batch: Batch, stage: str) -> Tensor:
+    def _step(self, batch: Batch, stage: str, visits: int) -> Tensor:
         total = torch.zeros((), device=self.device)
         logged: dict[str, Tensor] = {}
         for name, objective in self.objectives.items():
@@ -46,8 +52,9 @@ class TrainingModule(pl.LightningModule):
             total = total + loss.total
             logged |= {f"{stage}/{name}/{term}": value.detach() for term, value in loss.terms.items()}
         logged[f"{stage}/loss"] = total.detach()
-        # The objectives scale their means so that an average over ranks is the mean over all visits.
-        self.log_dict(logged, on_step=False, on_epoch=True, batch_size=max(len(batch), 1), sync_dist=True)
+        # The objectives scale their means so that an average over ranks is the mean over all visits. For the mean over
+        # batches each counts what it holds on all ranks together: a rank's own share may be smaller, or empty.
+        self.log_dict(logged, on_step=False, on_epoch=True, batch_size=max(visits, 1), sync_dist=True)
         return total
 
     def configure_optimizers(self) -> dict[str, Any]:  # type: ignore[override]

@@ -39,7 +39,8 @@ def run(config: Config) -> Path:
         raise InputError(f"task=finetune needs outcome=NAME; {store.path} has: {', '.join(store.outcome_specs)}.")
     claim(run_dir, config)
     if (run_dir / "finished.json").exists():
-        print(f"{run_dir}: this run is finished; its checkpoint is {checkpoint}")
+        if distributed.is_first():
+            print(f"{run_dir}: this run is finished; its checkpoint is {checkpoint}")
         return checkpoint
     train, record = training_visits(store, config, run_dir)
     if task == "pretrain":
@@ -60,7 +61,7 @@ def run(config: Config) -> Path:
             run_dir=run_dir,
             split_record=record,
         )
-    if distributed.rank() == 0:
+    if distributed.is_first():
         shutil.rmtree(run_dir / "resume", ignore_errors=True)
         _write(run_dir / "finished.json", json.dumps(report, indent=1))
         print(f"{task}: done, {', '.join(f'{k} {v:.4g}' for k, v in report.items())}; checkpoint {checkpoint}")
@@ -82,7 +83,7 @@ def claim(run_dir: Path, config: Config) -> None:
                 f"{run_dir}: holds a run whose {key} is {was!r}; this start has {now!r}. Choose another run_dir, or "
                 "delete that folder."
             )
-    elif distributed.rank() == 0:
+    elif distributed.is_first():
         run_dir.mkdir(parents=True, exist_ok=True)
         _write(file, yaml.safe_dump(plain, sort_keys=False))
 
@@ -108,7 +109,7 @@ def training_visits(store: OmicsStore, config: Config, run_dir: Path) -> tuple[n
             seed=config["seed"],
         )
         repeat, fold = 0, 0
-        if distributed.rank() == 0:
+        if distributed.is_first():
             split.write(run_dir / "split.csv")
     else:
         return np.arange(len(store)), {}
@@ -121,7 +122,7 @@ def warn_if_seen(checkpoint: Any, store: OmicsStore, train: np.ndarray) -> None:
     held_out = np.setdiff1d(np.arange(len(store)), train)
     people = store.visits["participant_id"].iloc[held_out].astype(str).unique().tolist()
     seen = sum(checkpoint.saw(people))
-    if seen:
+    if seen and distributed.is_first():
         print(
             f"warning: the checkpoint was pretrained on {seen} of the {len(people)} participants kept for testing; "
             "their features, not their outcomes, are known to it. For a clean test pretrain with the same data.split.",
@@ -141,7 +142,7 @@ def _pretrain_first(store: OmicsStore, train: np.ndarray, config: Config, run_di
         best = pretrain(
             store, rows=train, config=first, directory=directory, run_dir=run_dir / "pretrain", split_record=record
         )
-        if distributed.rank() == 0:
+        if distributed.is_first():
             _write(run_dir / "pretrain" / "finished.json", json.dumps({"validation loss": best.loss}))
     return directory
 

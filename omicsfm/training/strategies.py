@@ -1,4 +1,7 @@
-"""Ways to spread a training run over processes; each is one YAML under configs/trainer."""
+"""Ways to spread a training run over processes; each is one YAML under configs/trainer.
+
+All of them write the same resume file, so a run may be resumed with another of them.
+"""
 
 import os
 from datetime import timedelta
@@ -7,7 +10,7 @@ from typing import Any
 
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
-from pytorch_lightning.strategies import DDPStrategy, DeepSpeedStrategy, ModelParallelStrategy, Strategy
+from pytorch_lightning.strategies import DDPStrategy, Strategy
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -22,7 +25,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial")
         with partial.open("wb") as stream:
-            torch.save(checkpoint, stream)  # noqa: TID251  a resume file, read back with weights_only
+            torch.save(checkpoint, stream)  # noqa: TID251  a resume file is Lightning's own and read with weights_only
             stream.flush()
             os.fsync(stream.fileno())
         partial.rename(path)
@@ -32,40 +35,40 @@ class DistributedData:
     """Every process holds the model and takes a share of each batch (DDP; gloo on CPU, NCCL on GPUs)."""
 
     def __init__(self, *, timeout_minutes: float = 30.0) -> None:
+        """``timeout_minutes``: how long a process waits for the others before the run fails."""
         self.timeout_minutes = timeout_minutes
 
     def __call__(self) -> Strategy:
+        """The Lightning strategy."""
         return DDPStrategy(timeout=timedelta(minutes=self.timeout_minutes), find_unused_parameters=False)
 
 
 class FullySharded:
-    """FSDP2: parameters, gradients and optimiser state are sharded; sharding is applied from outside the model."""
+    """Parameters, gradients and optimiser state are sharded over the processes (FSDP2)."""
+
+    def __init__(self, *, timeout_minutes: float = 30.0) -> None:
+        self.timeout_minutes = timeout_minutes
 
     def __call__(self) -> Strategy:
-        return ModelParallelStrategy(
-            data_parallel_size="auto", tensor_parallel_size=1, save_distributed_checkpoint=False
-        )
+        """The Lightning strategy."""
+        from omicsfm.training.fully_sharded import FullyShardedStrategy
+
+        return FullyShardedStrategy(timeout=timedelta(minutes=self.timeout_minutes))
 
 
 class DeepSpeedZero:
-    """DeepSpeed ZeRO at ``stage`` 1 or 2 (optimiser state, and gradients, sharded); on GPUs, or on CPU over gloo."""
+    """Optimiser state (``stage`` 1), and gradients too (``stage`` 2), are sharded by DeepSpeed; GPUs, or CPUs with gloo."""
 
-    def __init__(self, *, stage: int) -> None:
+    def __init__(self, *, stage: int, timeout_minutes: float = 30.0) -> None:
         self.stage = stage
+        self.timeout_minutes = timeout_minutes
 
     def __call__(self) -> Strategy:
-        if torch.cuda.is_available():
-            return DeepSpeedStrategy(stage=self.stage)
-        os.environ["DS_ACCELERATOR"] = "cpu"
-        return _DeepSpeedOnCPU(stage=self.stage, process_group_backend="gloo")
+        """The Lightning strategy.
 
+        Raises:
+            InputError: DeepSpeed is not installed, or the stage shards parameters.
+        """
+        from omicsfm.training.deepspeed_zero import zero_strategy
 
-class _DeepSpeedOnCPU(DeepSpeedStrategy):
-    """The same engine without the check for a CUDA device, so that every machine can test it."""
-
-    def setup_environment(self) -> None:
-        super(DeepSpeedStrategy, self).setup_environment()
-
-    @property
-    def root_device(self) -> torch.device:
-        return torch.device("cpu")
+        return zero_strategy(stage=self.stage, timeout=timedelta(minutes=self.timeout_minutes))
