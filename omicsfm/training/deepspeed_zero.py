@@ -68,6 +68,7 @@ class ZeroStrategy(DeepSpeedStrategy):
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
         from deepspeed.utils import safe_get_full_optimizer_state
 
+        self._link_moments()
         state: dict[int, dict[str, Any]] = {}
         groups = []
         for parameters, group in zip(self._zero.bit16_groups, self._zero.optimizer.param_groups, strict=True):
@@ -89,7 +90,7 @@ class ZeroStrategy(DeepSpeedStrategy):
             (flat,) = group["params"]  # this process's share of all parameters of the group, end to end
             step = saved["state"][saved_group["params"][0]]["step"]
             self._zero.optimizer.state[flat] = {"step": step.clone(), **{key: torch.zeros_like(flat) for key in MOMENTS}}
-        self._zero._lazy_init_hp_params_optimizer_state()
+        self._link_moments()
         for parameters, saved_group in zip(self._zero.bit16_groups, saved["param_groups"], strict=True):
             for parameter, number in zip(parameters, saved_group["params"], strict=True):
                 for key in MOMENTS:
@@ -101,6 +102,14 @@ class ZeroStrategy(DeepSpeedStrategy):
 
     def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
         return Strategy.load_checkpoint(self, checkpoint_path, weights_only)
+
+    def _link_moments(self) -> None:
+        """Let each parameter find its moments in the flat shares.
+
+        DeepSpeed 0.19 does so after the step of the first group, when the second has none yet.
+        """
+        self._zero._hp_optimizer_states_linked = False
+        self._zero._lazy_init_hp_params_optimizer_state()
 
     @property
     def _zero(self) -> Any:
