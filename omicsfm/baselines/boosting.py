@@ -105,7 +105,8 @@ def _objective(target: Target) -> dict[str, Any]:
         if len(target.classes) == 2:
             return {"objective": "binary"}
         return {"objective": "multiclass", "num_class": len(target.classes)}
-    return {"objective": _cox_objective(target)}
+    # a leaf of early deaths has a large gradient and hardly any curvature: unbounded, its Newton step is absurd
+    return {"objective": _cox_objective(target), "min_sum_hessian_in_leaf": 1.0, "lambda_l2": 1.0}
 
 
 def _cox_objective(target: SurvivalTarget) -> Callable[[np.ndarray, Any], tuple[np.ndarray, np.ndarray]]:
@@ -117,8 +118,8 @@ def _cox_objective(target: SurvivalTarget) -> Callable[[np.ndarray, Any], tuple[
     def objective(margin: np.ndarray, _: Any) -> tuple[np.ndarray, np.ndarray]:
         log_hazard = np.asarray(margin, dtype=np.float64)[order]
         gradient = loss.gradient(log_hazard[:, None, None], everyone)[:, 0, 0]
-        hazard = np.exp(log_hazard - log_hazard.max())
-        at_risk = np.maximum(np.cumsum(hazard[::-1])[::-1][loss.first_tied], np.finfo(float).tiny)
+        hazard = np.exp(np.maximum(log_hazard - log_hazard.max(), -200.0))  # its square must not underflow
+        at_risk = np.cumsum(hazard[::-1])[::-1][loss.first_tied]
         first = np.cumsum(counted / at_risk)[loss.last_tied]
         second = np.cumsum(counted / at_risk**2)[loss.last_tied]
         bend = hazard * first - hazard**2 * second
