@@ -26,7 +26,9 @@ def require_writable(out: Path) -> None:
     if out.suffix != ".h5ad":
         raise InputError(f"--out {out}: an embedding is written as .h5ad. Give a name that ends so.")
     if out.exists() and not _is_ours(out):
-        raise InputError(f"--out {out}: exists and is not an embedding by omicsfm; it is left alone. Name another file.")
+        raise InputError(
+            f"--out {out}: exists and is not an embedding by omicsfm; it is left alone. Name another file."
+        )
 
 
 def embedding_data(checkpoint: Checkpoint, store: OmicsStore) -> Any:

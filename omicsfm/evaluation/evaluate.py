@@ -23,7 +23,7 @@ from omicsfm.evaluation.matching import match_features, measured_share, mismatch
 from omicsfm.evaluation.origin import code_commit
 from omicsfm.evaluation.output import EVALUATION
 from omicsfm.evaluation.predictions import prediction_rows, write_parquet
-from omicsfm.evaluation.remarks import guessing, remarks
+from omicsfm.evaluation.remarks import cautions, guessing, remarks
 from omicsfm.evaluation.scoring import score_predictions
 from omicsfm.evaluation.subgroups import subgroup_columns, subgroup_rows
 from omicsfm.evaluation.survival_curves import stated_grid
@@ -66,8 +66,7 @@ class Evaluation:
         if self.task.outcome.kind == "survival":
             outcome = outcome.map({0.0: "not seen", 1.0: "seen"})
         colours = {self.task.outcome.name: outcome.to_numpy()}
-        grouped = ["site", "plate", "platform", *(str(name) for name in self.task.store.manifest.get("subgroups", ()))]
-        for name in dict.fromkeys(grouped):
+        for name in ("site", "plate", "platform"):
             if name in visits and visits[name].nunique() > 1:
                 colours[name] = visits[name].to_numpy()
         return embedding, visits, pd.DataFrame(colours)
@@ -130,9 +129,11 @@ def evaluate(
             "repeat": tested.repeat,
             "fold": tested.fold,
             "split_sha256": tested.split_sha256,
+            "said": " ".join([tested.said, _relation(checkpoint, store)]),
         },
+        "cautions": [*map(_sentence, warnings), *cautions(task.target, ids, scores)],
         "checkpoint": _checkpoint_record(checkpoint),
-        "notes": [tested.said, *map(_sentence, warnings), *remarks(task.target, scores, baseline, resamples)],
+        "notes": remarks(task.target, scores, baseline, resamples),
         "provenance": _provenance(checkpoint, store, tested, seed, resamples),
     }
     return Evaluation(checkpoint, task, predictions, metrics, warnings)
@@ -182,6 +183,15 @@ def predict_task(checkpoint: Checkpoint, task: Task, *, repeat: int = 0, fold: i
         fold=fold,
         curves=curves,
     )
+
+
+def _relation(checkpoint: Checkpoint, store: OmicsStore) -> str:
+    """Whether this tests the model on its own cohort or on another."""
+    stores = checkpoint.provenance.get("stores", ())
+    if any(entry["fingerprint"] == store.fingerprint for entry in stores):
+        return f"It was trained on other people of this same cohort, {store.name}: other hospitals may differ."
+    names = " and ".join(sorted({str(entry["name"]) for entry in stores}))
+    return f"It was trained on another store ({names}): this is an external test."
 
 
 def _sentence(text: str) -> str:

@@ -25,7 +25,9 @@ def subgroup_columns(store: OmicsStore, asked: Sequence[str] | None) -> list[str
         return [name for name in named if name in store.visits and store.visits[name].nunique() <= MOST_LEVELS]
     for name in asked:
         if name not in store.visits:
-            raise InputError(f"--subgroups: {store.path} has no column '{name}'; {closest(name, store.visits.columns)}.")
+            raise InputError(
+                f"--subgroups: {store.path} has no column '{name}'; {closest(name, store.visits.columns)}."
+            )
         levels = store.visits[name].nunique()
         if levels > MOST_LEVELS:
             raise InputError(

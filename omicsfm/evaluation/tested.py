@@ -22,7 +22,7 @@ class Tested:
     excluded: int = 0
     """Participants left out because the checkpoint saw them in training."""
     said: str = ""
-    """One sentence: who is tested, and why."""
+    """Who is tested, and why, in words for everybody."""
     warnings: tuple[str, ...] = ()
 
 
@@ -57,8 +57,8 @@ def held_out_visits(checkpoint: Checkpoint, store: OmicsStore, split: Split | No
     tested = ids.isin(named).to_numpy()
     if not tested.any():
         raise InputError(
-            f"--split: none of its {len(named)} test participants of (repeat {repeat}, fold {fold}) is in {store.path}. "
-            "Give the store that the split was made for, or leave --split out."
+            f"--split: none of its {len(named)} test participants of (repeat {repeat}, fold {fold}) is in "
+            f"{store.path}. Give the store that the split was made for, or leave --split out."
         )
     if not recorded.get("sha256"):  # nothing vouches for this split, so whom the checkpoint saw is left out
         left_out = int(ids[tested & seen].nunique())
@@ -68,10 +68,10 @@ def held_out_visits(checkpoint: Checkpoint, store: OmicsStore, split: Split | No
                 f"--split: the checkpoint records no split, and it saw all {left_out} test participants of (repeat "
                 f"{repeat}, fold {fold}) in training. Test it on other people."
             )
-        said = f"Tested are the test participants of (repeat {repeat}, fold {fold}) of the given split, without the "
-        said += f"{left_out} whom the checkpoint saw. The checkpoint itself records no split."
+        said = "Tested are the people whom the given split holds out, without those whom the model saw in training; "
+        said += "the checkpoint itself records no split."
         return Tested(tested, repeat, fold, split.sha256, left_out, said)
-    said = f"Tested are the test participants of (repeat {repeat}, fold {fold}) of the split it was trained with."
+    said = "Tested are the people whom the split of its training held out."
     known = int(ids[tested & seen].nunique())
     warnings = ()
     if known:
@@ -93,12 +93,13 @@ def _unseen(checkpoint: Checkpoint, store: OmicsStore, seen: np.ndarray, *, peop
             "same ids, prepare the store with ids that carry the cohort's name."
         )
     if not excluded:
-        return Tested(~seen, said="Tested is the whole cohort: the checkpoint saw none of its participants in training.")
-    said = f"Tested is everybody whom the checkpoint did not see: {excluded:,} of {people:,} participants are left out."
+        return Tested(~seen, said="Tested is the whole cohort: the model saw none of these people in training.")
+    said = "Tested is everybody in the cohort whom the model did not see in training."
     warnings = ()
     if not own:
         warnings = (
             f"{excluded:,} participants bear ids that the checkpoint saw in training on another store; they are taken "
-            "for the same people and left out. If they are not, prepare the store with ids that carry the cohort's name.",
+            "for the same people and left out. If they are not, prepare the store with ids that carry the cohort's "
+            "name.",
         )
     return Tested(~seen, excluded=excluded, said=said, warnings=warnings)

@@ -72,7 +72,7 @@ def write_embedding(
 def embedding_plot(table: pd.DataFrame, column: str, *, least: int, name: str) -> str | None:
     """UMAP coloured by one column. Groups of fewer than ``least`` participants are drawn together as 'other'.
 
-    None where fewer than ``least`` participants have a value.
+    None where fewer than ``least`` participants have a value, or no group is that large.
     """
     table = table.dropna(subset=[column])
     if table["participant_id"].nunique() < least:
@@ -82,6 +82,8 @@ def embedding_plot(table: pd.DataFrame, column: str, *, least: int, name: str) -
     if not graded:
         people = table.groupby(values.astype(str))["participant_id"].nunique().sort_values(ascending=False)
         named = sorted(label for label in people.index[: len(SERIES)] if people[label] >= least)
+        if not named:
+            return None
 
     def paint(figure: Any) -> None:
         axes = figure.subplots()

@@ -57,7 +57,8 @@ def _write(out: Path, what: str, least: int) -> Path:
         _differences(results),
         _looked_at_closely(results, least),
         _subgroups(results, least),
-        _missingness(out, least),
+        _readings(results),
+        _missingness(out, least, whole=bool(results.tested)),
         _embedding(out, least),
     ]
     template = Path(__file__).with_name("template.html").read_text(encoding="utf-8")
@@ -70,7 +71,8 @@ def _write(out: Path, what: str, least: int) -> Path:
         title=f"{what}: {results.outcome}",
         eyebrow=" · ".join(part for part in (what, results.cohort, f"outcome '{results.outcome}'") if part),
         headline=headline(results),
-        tally=tally(results),
+        tally=results.tested or tally(results),
+        cautions=results.cautions,
         facts=_facts(results, least),
         sections=shown,
         notes=results.notes,
@@ -102,6 +104,10 @@ def _facts(results: Results, least: int) -> list[tuple[str, str]]:
         for label in results.classes[:6]:
             own = table.loc[table["y_true"].astype(str) == label, "participant_id"].nunique()
             facts.append((f"{'ever' if len(visits) > len(people) else 'with'} '{label}'", count(own, least)))
+    if results.tested:
+        if results.excluded:
+            facts.append(("left out: seen in training", count(results.excluded, least)))
+        return facts
     folds = table[["repeat", "fold"]].drop_duplicates()
     facts.append(("folds", f"{folds['repeat'].nunique()} × {folds['fold'].nunique()}"))
     facts.append(("methods", str(len(results.scores))))
@@ -109,6 +115,13 @@ def _facts(results: Results, least: int) -> list[tuple[str, str]]:
 
 
 def _methods(results: Results) -> Section:
+    if results.tested:
+        return _section(
+            "How well does it predict?",
+            "The interval says how far the value could be off by the choice of these people. The last column is what "
+            "the average answer, given to everybody, would score: where it is nearly as good, little was predicted.",
+            tables=[tables.metric_table(results)],
+        )
     return _section(
         "How well does each method predict?",
         f"Every method was scored on people it had not been trained on, on the same folds, the best in "
@@ -176,14 +189,26 @@ def _subgroups(results: Results, least: int) -> Section | None:
     )
 
 
-def _missingness(out: Path, least: int) -> Section | None:
+def _readings(results: Results) -> Section | None:
+    if not results.readings:
+        return None
+    return _section(
+        "What could the model read?",
+        "A feature that the model knows and the cohort lacks counts as not measured. The fewer are found, the less the "
+        "model is the one that was trained.",
+        tables=[tables.reading_table(results)],
+    )
+
+
+def _missingness(out: Path, least: int, *, whole: bool) -> Section | None:
     table = _optional(out / "missingness.parquet", ("modality", "visit", "participants", "measured"))
     if table is None:
         return None
     header, rows = missingness_cells(table, least=least)
     return _section(
         "Who was measured for what?",
-        "Share of the participants seen at a visit who have the assay.",
+        "Share of the participants seen at a visit who have the assay"
+        + (", in the whole cohort, tested or not." if whole else "."),
         tables=[{"header": header, "rows": [{"cells": cells, "focus": False} for cells in rows], "map": True}],
     )
 

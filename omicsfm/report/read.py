@@ -10,7 +10,7 @@ import pandas as pd
 
 from omicsfm.errors import InputError, closest
 from omicsfm.metrics import HEADLINE
-from omicsfm.report.results import Difference, Estimate, Results, Subgroup, metric_of
+from omicsfm.report.results import Difference, Estimate, Reading, Results, Subgroup, metric_of
 
 TRUTH = {"class": ("y_true",), "quantity": ("y_true", "y_pred"), "survival": ("time_days", "event", "y_pred")}
 KEYS = ("method", "repeat", "fold", "participant_id", "visit")
@@ -78,9 +78,9 @@ def parse_results(metrics: Mapping[str, Any], predictions: pd.DataFrame) -> Resu
             Subgroup(
                 str(entry["variable"]),
                 str(entry["level"]),
-                int(entry["participants"]),
+                0 if entry.get("suppressed") else None if entry["participants"] is None else int(entry["participants"]),
                 str(entry["method"]),
-                str(entry["metric"]),
+                primary.name if entry.get("suppressed") else str(entry["metric"]),
                 _estimate(entry),
             )
             for entry in metrics.get("subgroups", ())
@@ -91,6 +91,20 @@ def parse_results(metrics: Mapping[str, Any], predictions: pd.DataFrame) -> Resu
         within=metrics.get("within"),
         provenance={str(k): _plain(v) for k, v in (metrics.get("provenance") or {}).items()},
         notes=tuple(map(str, metrics.get("notes", ()))),
+        cautions=tuple(map(str, metrics.get("cautions", ()))),
+        tested=str((metrics.get("tested") or {}).get("said", "")),
+        excluded=int((metrics.get("tested") or {}).get("excluded_participants", 0)),
+        guessing={str(name): float(value) for name, value in (metrics.get("guessing") or {}).items()},
+        readings=tuple(
+            Reading(
+                str(name),
+                int(entry["known"]),
+                int(entry["matched"]),
+                int(entry["unknown"]),
+                _optional(entry.get("measured_share")),
+            )
+            for name, entry in (metrics.get("features") or {}).items()
+        ),
     )
 
 

@@ -28,7 +28,7 @@ WORDS = {
     "balanced_accuracy": ("Balanced accuracy", "share called right, averaged over the classes"),
     "log_loss": ("Log loss", "penalty for confident wrong probabilities; 0 is perfect"),
     "brier": ("Brier score", "mean squared error of the probabilities; 0 is perfect"),
-    "calibration_slope": ("Calibration slope", "1 is right; under 1 the risks are too extreme"),
+    "calibration_slope": ("Calibration slope", "1 is right; under 1 the risks are too extreme, over 1 too timid"),
     "calibration_intercept": ("Calibration intercept", "0 is right; under 0 the risks are too high"),
     "pearson": ("Pearson r", "linear agreement with the observed value; 1 is perfect"),
     "spearman": ("Spearman ρ", "agreement in rank; 1 is perfect"),
@@ -37,7 +37,7 @@ WORDS = {
     "harrell_c": ("Harrell's C", "share of comparable pairs whose order of events is foretold; 0.5 is guessing"),
     "uno_c": ("Uno's C", "the same, weighted for censoring"),
     "integrated_brier": ("Integrated Brier", "mean squared error of the survival curves over time; 0 is perfect"),
-    "hazard_slope": ("Hazard slope", "1 is right; under 1 the risks are too extreme"),
+    "hazard_slope": ("Hazard slope", "1 is right; under 1 the risks are too extreme, over 1 too timid"),
 }
 
 
@@ -88,10 +88,26 @@ class Subgroup:
 
     variable: str
     level: str
-    participants: int
+    participants: int | None
+    """None where the number may not be told; 0 where the group is too small for any."""
     method: str
     metric: str
     estimate: Estimate
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a checkpoint could read of one modality of the cohort."""
+
+    modality: str
+    known: int
+    """Features the checkpoint knows."""
+    matched: int
+    """Those of them that the cohort has."""
+    unknown: int
+    """Features of the cohort that it does not know."""
+    measured_share: float | None
+    """Mean share of the known features with a value at the tested visits."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +135,15 @@ class Results:
     """The column of the strata."""
     provenance: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()
+    """What the scores must not be read without."""
+    tested: str = ""
+    """An evaluation: whom it tested."""
+    excluded: int = 0
+    """An evaluation: participants left out because the model saw them in training."""
+    guessing: Mapping[str, float] = field(default_factory=dict)
+    """An evaluation: what the same answer for everybody would score."""
+    readings: tuple[Reading, ...] = ()
 
     def of(self, method: str) -> pd.DataFrame:
         """Predictions of one method."""

@@ -59,6 +59,47 @@ def score_cell(estimate: Estimate | None) -> Cell:
     return {"text": number(estimate.value), "small": small}
 
 
+def metric_table(results: Results) -> Table:
+    """The metrics of the one method of an evaluation, each with its meaning and with what guessing would score."""
+    scores = results.scores[results.focus]
+    rows = []
+    for name in _metric_names(results):
+        metric, estimate = metric_of(name, results.kind), scores[name]
+        defined = estimate.value == estimate.value
+        cells: list[Cell] = [{"text": metric.label, "small": metric.meaning}]
+        cells.append({"text": number(estimate.value) if defined else "not defined"})
+        cells.append({"text": "" if estimate.low is None else interval(estimate.low, estimate.high)})
+        cells.append({"text": number(results.guessing[name]) if name in results.guessing else ""})
+        rows.append({"cells": cells, "focus": name == results.primary.name})
+    return _table(["", "value", "95% interval", "same answer for all"], rows)
+
+
+def reading_table(results: Results) -> Table:
+    """What the model could read of each modality."""
+    rows = []
+    for reading in results.readings:
+        share = reading.matched / reading.known if reading.known else None
+        cells: list[Cell] = [{"text": reading.modality}]
+        if share is None:
+            cells += [{"text": "not known to it"}, {"text": "–"}, {"text": "–"}]
+        elif not reading.matched:
+            cells += [{"text": f"{reading.known:,}"}, {"text": "not in the cohort"}, {"text": "0%"}]
+        else:
+            measured = "–" if reading.measured_share is None else f"{reading.measured_share:.0%}"
+            cells += [{"text": f"{reading.known:,}"}, {"text": f"{reading.matched:,}", "small": f"{share:.0%}"}]
+            cells.append({"text": measured})
+        cells.append({"text": f"{reading.unknown:,}"})
+        rows.append({"cells": cells, "focus": False})
+    header = [
+        "",
+        "features the model knows",
+        "found in this cohort",
+        "measured at the tested visits",
+        "others, not read",
+    ]
+    return _table(header, rows)
+
+
 def subgroup_table(results: Results, *, least: int) -> Table:
     """The primary metric of the methods in contrast, level by level, without groups of fewer than ``least``.
 
@@ -74,9 +115,12 @@ def subgroup_table(results: Results, *, least: int) -> Table:
         for member in members:
             levels.setdefault(member.level, []).append(member)
         size = {level: scores[0].participants for level, scores in levels.items()}
-        small = [level for level, people in size.items() if people < least]
-        large = sorted((level for level in size if level not in small), key=lambda level: size[level])
-        veiled = set(large[:1]) if len(small) == 1 else set()
+        known = {level: people for level, people in size.items() if people is not None}
+        small = [level for level, people in known.items() if people < least]
+        large = sorted((level for level in known if level not in small), key=lambda level: known[level])
+        veiled = set(size) - set(known)
+        if not veiled and len(small) == 1:
+            veiled = set(large[:1])
         for level, scores in levels.items():
             cells: list[Cell] = [{"text": f"{variable}: {level}"}]
             if level in small:
