@@ -73,7 +73,7 @@ def held_out_visits(checkpoint: Checkpoint, store: OmicsStore, split: Split | No
         return Tested(tested, repeat, fold, split.sha256, left_out, said)
     said = "Tested are the people whom the split of its training held out."
     known = int(ids[tested & seen].nunique())
-    warnings = ()
+    warnings: tuple[str, ...] = ()
     if known:
         warnings = (
             f"pretraining saw the measurements, not the outcomes, of {known} of {int(ids[tested].nunique())} tested "
@@ -95,7 +95,7 @@ def _unseen(checkpoint: Checkpoint, store: OmicsStore, seen: np.ndarray, *, peop
     if not excluded:
         return Tested(~seen, said="Tested is the whole cohort: the model saw none of these people in training.")
     said = "Tested is everybody in the cohort whom the model did not see in training."
-    warnings = ()
+    warnings: tuple[str, ...] = ()
     if not own:
         warnings = (
             f"{excluded:,} participants bear ids that the checkpoint saw in training on another store; they are taken "
