@@ -57,7 +57,7 @@ class RunLog(pl.Callback):
         self._visits = 0
         self._started = 0.0
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if distributed.rank() == 0 and self.file.exists():
             lines = [json.loads(line) for line in self.file.read_text().splitlines()]
             kept = [json.dumps(line) + "\n" for line in lines if line["epoch"] < trainer.current_epoch]
