@@ -23,10 +23,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", type=Path, help="SPLIT.csv that the checkpoint was trained with")
     parser.add_argument("--subgroups", metavar="COLUMN,...", help="visit columns (default: those the cohort names)")
     parser.add_argument("--seed", type=int, default=0, help="of resampling and map (default: 0)")
-    parser.add_argument("--resamples", type=int, default=1000, help="bootstrap draws of participants (default: 1000)")
+    parser.add_argument(
+        "--resamples", type=_positive, default=1000, help="bootstrap draws of participants (default: 1000)"
+    )
     parser.add_argument("--map-visits", type=int, default=2000, help="visits in the map, 0 for none (default: 2000)")
     chosen = parser.parse_args(arguments)
     run_command(lambda: _run(chosen))
+
+
+def _positive(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is below 1")
+    return int(text)
 
 
 def _run(chosen: argparse.Namespace) -> None:
@@ -34,27 +42,25 @@ def _run(chosen: argparse.Namespace) -> None:
     from omicsfm.data.splits import Split
     from omicsfm.data.store import OmicsStore
     from omicsfm.evaluation.evaluate import evaluate
-    from omicsfm.evaluation.output import require_own, staged
+    from omicsfm.evaluation.output import staged
     from omicsfm.evaluation.summary import evaluation_table
     from omicsfm.report import evaluation_report
     from omicsfm.report.embedding import write_embedding
     from omicsfm.report.missingness import write_missingness
 
-    require_own(chosen.out)
-    checkpoint = load_checkpoint(chosen.checkpoint)
-    store = OmicsStore.open(chosen.store)
-    evaluation = evaluate(
-        checkpoint,
-        store,
-        chosen.outcome,
-        split=None if chosen.split is None else Split.read(chosen.split),
-        subgroups=None if chosen.subgroups is None else [part.strip() for part in chosen.subgroups.split(",")],
-        seed=chosen.seed,
-        resamples=chosen.resamples,
-    )
-    for warning in evaluation.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
     with staged(chosen.out) as folder:
+        store = OmicsStore.open(chosen.store)
+        evaluation = evaluate(
+            load_checkpoint(chosen.checkpoint),
+            store,
+            chosen.outcome,
+            split=None if chosen.split is None else Split.read(chosen.split),
+            subgroups=None if chosen.subgroups is None else [part.strip() for part in chosen.subgroups.split(",")],
+            seed=chosen.seed,
+            resamples=chosen.resamples,
+        )
+        for warning in evaluation.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
         evaluation.write(folder)
         write_missingness(store, folder)
         if chosen.map_visits > 0:

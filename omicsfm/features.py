@@ -98,6 +98,8 @@ class FeatureSpace:
         way_out = f"Prepare the store with ids in namespace {self.namespace}" + (
             f"; its ids look like {' or '.join(likely)}." if likely else "."
         )
+        if self.namespace == "local":
+            way_out = "Ids in namespace local mean nothing outside their cohort: train on ids in a public namespace."
         if source.namespace != self.namespace:
             raise InputError(
                 f"{self.modality}: the checkpoint's features are in namespace {self.namespace}, the store's in "

@@ -103,7 +103,7 @@ def evaluate(
     predictions = predict_task(checkpoint, task, repeat=tested.repeat, fold=tested.fold)
     scored = score_predictions(predictions, spec, linear=(), seed=seed, resamples=resamples)
     least = int(store.manifest["policy"].get("min_cell_count", 10))
-    warnings = (*tested.warnings, *mismatch_warnings(features))
+    warnings = (*tested.warnings, *mismatch_warnings(checkpoint, store, features))
     for name, share in measured_share(checkpoint, store, rows).items():
         features[name]["measured_share"] = round(share, 4)
     scores = scored["methods"][METHOD]["metrics"]

@@ -71,10 +71,18 @@ def measured_share(checkpoint: Checkpoint, store: OmicsStore, rows: Int[np.ndarr
     return shares
 
 
-def mismatch_warnings(report: dict[str, dict[str, Any]]) -> list[str]:
-    """What an evaluator should know before believing a number: modalities that only one side has."""
+def mismatch_warnings(checkpoint: Checkpoint, store: OmicsStore, report: dict[str, dict[str, Any]]) -> list[str]:
+    """What an evaluator should know before believing a number: modalities that only one side has, and ids that are
+    taken to mean the same in two cohorts although nothing says so.
+    """
     warnings = []
+    trained_on = {entry["name"] for entry in checkpoint.provenance.get("stores", ())}
     for name, entry in report.items():
+        if entry["matched"] and checkpoint.features[name].namespace == "local" and store.name not in trained_on:
+            warnings.append(
+                f"{name}: its ids are in namespace local, which means nothing outside a cohort; equal ids of "
+                f"{store.name} and {' and '.join(sorted(trained_on))} are taken for the same features."
+            )
         if not entry["known"]:
             warnings.append(f"{name}: the checkpoint does not know this modality and does not read it.")
         elif not entry["matched"]:

@@ -42,10 +42,12 @@ def staged(out: Path) -> Iterator[Path]:
     files stay. After an exception ``out`` is as it was.
     """
     require_own(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot be written ({error.strerror}). Name a folder that can.") from error
     try:
         yield partial
         out.mkdir(exist_ok=True)

@@ -14,7 +14,7 @@ def headline(results: Results) -> str:
     others = [method for method in results.ranked if method != focus]
     if not others:
         whom = " in people it was not trained on" if results.tested else ""
-        return f"{focus} predicts '{results.outcome}'{whom} with {score}."
+        return f"{focus} predicts {results.outcome}{whom} with {score}."
     pairs = [d.seen_from(focus) for d in results.differences if focus in (d.method, d.reference)]
     pairs = [pair for pair in pairs if pair.estimate.value == pair.estimate.value and pair.reference in others]
     pairs.sort(key=lambda pair: others.index(pair.reference))

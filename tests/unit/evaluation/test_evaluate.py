@@ -223,6 +223,15 @@ def test_a_modality_the_store_lacks_counts_as_missing_and_is_said(
     assert any("metabolome: the store does not have it" in warning for warning in evaluation.warnings)
 
 
+def test_local_ids_taken_for_the_same_in_another_cohort_are_a_warning(
+    small_store: OmicsStore, opened: Opened, tmp_path: Path
+) -> None:
+    own = evaluate(opened[0], small_store, "score", split=opened[1], **DRAWS)
+    other = evaluate(opened[0], copied(small_store, tmp_path / "copy"), "score", split=opened[1], **DRAWS)
+    assert not own.warnings
+    assert any("proteome: its ids are in namespace local" in warning for warning in other.warnings)
+
+
 def test_no_shared_modality_is_refused(small_store: OmicsStore, opened: Opened, tmp_path: Path) -> None:
     def renamed(space: FeatureSpace) -> FeatureSpace | None:
         return replace(space, modality="immunome") if space.modality == "proteome" else None
@@ -442,3 +451,9 @@ def test_a_file_that_is_no_embedding_of_ours_is_left_alone(tmp_path: Path) -> No
         require_writable(tmp_path / "other.h5ad")
     with pytest.raises(InputError, match=r"written as \.h5ad"):
         require_writable(tmp_path / "other.csv")
+
+
+def test_an_out_that_cannot_be_written_is_said_before_anything_is_computed(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"), staged(tmp_path / "file" / "out"):
+        pytest.fail("got this far")
