@@ -67,7 +67,7 @@ class Stack:
 
     def fit(self, model: Any, task: TuningTask) -> Adapted:
         """Fill the model's head; what it chose are the weights of the members."""
-        modalities = tuple(model.modalities)
+        modalities = tuple(name for name in model.modalities if _is_measured(task, name))
         alone = tuple((name,) for name in modalities) if len(modalities) > 1 else ()
         return fill_head(model, task, task.rows, members=(("embedding",), modalities, *alone))
 
@@ -151,6 +151,12 @@ def fill_head(model: Any, task: TuningTask, rows: np.ndarray, *, members: Sequen
     if isinstance(outcome, Survival):  # held out: risks of fitted rows are too extreme for a baseline hazard
         head.set_baseline(torch.from_numpy(mean[:, 0].astype(np.float32)), outcome)
     return Adapted({f"weight of {' + '.join(p)}": float(w) for p, w in zip(members, weights, strict=True)}, mean)
+
+
+def _is_measured(task: TuningTask, modality: str) -> bool:
+    """Whether any training visit has the modality; a linear model of nothing is no member."""
+    matrix = task.reader.store.modalities.get(modality)
+    return matrix is not None and bool(np.isin(task.rows, matrix.rows).any())
 
 
 def target_of(outcome: Outcome, spec: OutcomeSpec) -> Target:
