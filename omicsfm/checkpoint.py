@@ -26,6 +26,7 @@ from safetensors.torch import save_file as save_tensors
 from torch import nn
 
 import omicsfm
+from omicsfm import distributed
 from omicsfm.build import build
 from omicsfm.contracts import OutcomeSpec
 from omicsfm.errors import InputError
@@ -84,6 +85,8 @@ def save_checkpoint(
 ) -> None:
     """Write a checkpoint under a temporary name, then rename it to ``directory``, replacing an older one.
 
+    Of several processes that train together only the first writes.
+
     Raises:
         ValueError: A weight is not finite; nothing is written.
     """
@@ -91,6 +94,8 @@ def save_checkpoint(
     broken = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
     if broken:
         raise ValueError(f"{directory}: not saved, {len(broken)} tensors hold NaN or infinity (first: {broken[0]})")
+    if not distributed.is_first():
+        return
     directory = Path(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
     partial = directory.with_name(f".{directory.name}.partial")

@@ -7,6 +7,7 @@ on one process: a validation loss that each process computes over all rows must 
 import contextlib
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -62,17 +63,25 @@ def gather_rows(rows: Tensor) -> Tensor:
     """
     if world_size() == 1:
         return rows
-    from torch.distributed.nn.functional import all_gather
-
     counts = [torch.zeros(1, dtype=torch.long, device=rows.device) for _ in range(world_size())]
     dist.all_gather(counts, torch.tensor([len(rows)], device=rows.device))
     longest = int(max(counts))
     padded = torch.cat([rows, rows.new_zeros(longest - len(rows), *rows.shape[1:])])
-    parts = all_gather(padded) if padded.is_floating_point() else _gather_plain(padded)
+    parts = _Gather.apply(padded)
     return torch.cat([part[: int(count)] for part, count in zip(parts, counts, strict=True)])
 
 
-def _gather_plain(rows: Tensor) -> list[Tensor]:
-    parts = [torch.empty_like(rows) for _ in range(world_size())]
-    dist.all_gather(parts, rows)
-    return parts
+class _Gather(torch.autograd.Function):
+    """Every process uses the gathered rows, so the gradient of a process's own is the sum of what all of them say."""
+
+    @staticmethod
+    def forward(context: Any, rows: Tensor) -> Tensor:
+        parts = [torch.empty_like(rows) for _ in range(world_size())]
+        dist.all_gather(parts, rows)
+        return torch.stack(parts)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        total = gradient.contiguous()
+        dist.all_reduce(total)
+        return total[rank()]
