@@ -192,7 +192,8 @@ def model_card(record: Mapping[str, Any], outcomes: Sequence[OutcomeSpec]) -> st
     lines += ["## Trained on", ""]
     for store in record.get("stores", []):
         lines.append(f"- {store['name']}: {store['participants']} participants, {store['visits']} visits")
-        lines.append(f"  (store {store['fingerprint'][:12]}, training participants of the split only)")
+        purpose = store.get("used for", "training")
+        lines.append(f"  (store {store['fingerprint'][:12]}, for {purpose}; training participants only)")
     lines += ["", "## Reads", ""]
     lines += [f"- {modality}: {entry['count']:,} features" for modality, entry in record["features"].items()]
     lines += ["", "## Predicts", ""]

@@ -92,7 +92,7 @@ class FeatureSpace:
         """Where the features of ``source`` stand in this space.
 
         Raises:
-            InputError: The namespaces differ, or under half of this space's features are in ``source``.
+            InputError: The namespaces or scales differ, or under half of this space's features are in ``source``.
         """
         likely = [n for n in likely_namespaces(source.ids) if n != source.namespace]
         way_out = f"Prepare the store with ids in namespace {self.namespace}" + (
@@ -114,6 +114,11 @@ class FeatureSpace:
                 f"{self.modality}: the checkpoint knows {len(self):,} features (namespace {self.namespace}, first "
                 f"'{self.ids[0]}'); the store shares {alignment.matched:,} of them (first unknown '{example}'), under "
                 f"half. {way_out}"
+            )
+        if source.scale != self.scale:
+            raise InputError(
+                f"{self.modality}: the checkpoint was trained on values in scale {self.scale}; the store's are in "
+                f"{source.scale}. Prepare the store from values in scale {self.scale}."
             )
         return alignment
 

@@ -11,8 +11,8 @@ from omicsfm.checkpoint import Checkpoint
 from omicsfm.data.store import OmicsStore
 from omicsfm.errors import InputError
 from omicsfm.evaluation.matching import match_features
-from omicsfm.evaluation.origin import code_commit
 from omicsfm.inference import embed, reader_for
+from omicsfm.origin import code_commit
 
 KEY = "omicsfm"  # of .uns, by which a file of ours is known
 

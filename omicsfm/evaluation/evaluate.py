@@ -20,7 +20,6 @@ from omicsfm.data.store import OmicsStore
 from omicsfm.errors import InputError
 from omicsfm.evaluation.benchmark import write_json
 from omicsfm.evaluation.matching import match_features, measured_share, mismatch_warnings
-from omicsfm.evaluation.origin import code_commit
 from omicsfm.evaluation.output import EVALUATION
 from omicsfm.evaluation.predictions import prediction_rows, write_parquet
 from omicsfm.evaluation.remarks import cautions, guessing, remarks
@@ -32,6 +31,7 @@ from omicsfm.evaluation.tested import Tested, held_out_visits
 from omicsfm.inference import embed, predict, reader_for
 from omicsfm.metrics import SurvivalCurves
 from omicsfm.metrics.targets import SurvivalTarget
+from omicsfm.origin import code_commit
 
 METHOD = "omicsfm"
 PACKAGES = ("numpy", "scipy", "torch")

@@ -33,16 +33,10 @@ def match_features(checkpoint: Checkpoint, store: OmicsStore) -> dict[str, dict[
         if name not in store.modalities:
             report[name] = {"known": len(space), "matched": 0, "share": 0.0, "unknown": 0}
             continue
-        source = store.modalities[name].features
         try:
-            alignment = space.align(source)
+            alignment = space.align(store.modalities[name].features)
         except InputError as error:
             raise InputError(f"{error}{way_out}") from None
-        if source.scale != space.scale:
-            raise InputError(
-                f"{name}: the checkpoint was trained on values in scale {space.scale}; those of {store.path} are in "
-                f"{source.scale}. Prepare the store from values in scale {space.scale}.{way_out}"
-            )
         report[name] = {
             "known": len(space),
             "matched": alignment.matched,

@@ -29,7 +29,8 @@ class Encoders:
 
     def __init__(self, config: Mapping[str, Any], *, checkpoint: Path | None = None) -> None:
         """``config`` is a resolved training config. Without a ``checkpoint`` each fold pretrains on all visits of its
-        training participants, whether their outcome is known or not."""
+        training participants, whether their outcome is known or not.
+        """
         self.config = dict(config)
         self.checkpoint = None if checkpoint is None else load_checkpoint(checkpoint)
         self._made: dict[tuple[int, bytes], Checkpoint] = {}

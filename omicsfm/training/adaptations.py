@@ -98,7 +98,7 @@ class FullTuning:
         return _tune(model, task, learning_rate=self.learning_rate, adapt=lambda backbone: None)
 
 
-def _tune(model: Any, task: TuningTask, *, learning_rate: float, adapt: Callable[[Any], None]) -> dict[str, float]:
+def _tune(model: Any, task: TuningTask, *, learning_rate: float, adapt: Callable[[Any], None]) -> Adapted:
     fill_head(model, task, task.split.train, members=(("embedding",),))
     probe = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     before = _validation_loss(model, task)

@@ -28,7 +28,7 @@ def zero_strategy(*, stage: int, timeout: timedelta) -> Strategy:
         raise InputError(f"trainer.strategy.stage is {stage}; expected 1 or 2. To shard parameters take trainer=fsdp.")
     if find_spec("deepspeed") is None:
         raise InputError("trainer=deepspeed_zero2 needs DeepSpeed: DS_BUILD_OPS=0 pip install 'omicsfm[deepspeed]'.")
-    common = {
+    common: dict[str, Any] = {
         "stage": stage,
         "timeout": timeout,
         "logging_batch_size_per_gpu": 1,  # batches are made by our sampler: there is no size for DeepSpeed to find
@@ -89,7 +89,8 @@ class ZeroStrategy(DeepSpeedStrategy):
             group.update({key: value for key, value in saved_group.items() if key != "params"})
             (flat,) = group["params"]  # this process's share of all parameters of the group, end to end
             step = saved["state"][saved_group["params"][0]]["step"]
-            self._zero.optimizer.state[flat] = {"step": step.clone(), **{key: torch.zeros_like(flat) for key in MOMENTS}}
+            moments = {key: torch.zeros_like(flat) for key in MOMENTS}
+            self._zero.optimizer.state[flat] = {"step": step.clone(), **moments}
         self._link_moments()
         for parameters, saved_group in zip(self._zero.bit16_groups, saved["param_groups"], strict=True):
             for parameter, number in zip(parameters, saved_group["params"], strict=True):
@@ -123,7 +124,8 @@ class ZeroOnCPU(ZeroStrategy):
     def setup_environment(self) -> None:
         import deepspeed
 
-        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False  # else it compiles shared-memory kernels at start
+        # else it compiles shared-memory kernels at start
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
         super(DeepSpeedStrategy, self).setup_environment()
 
     def setup_distributed(self) -> None:

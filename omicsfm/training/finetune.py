@@ -37,13 +37,10 @@ def finetune(
     """
     rows = rows[store.outcome_observed(outcome.name)[rows]]
     model, spec, adapted = adapt(store, checkpoint, outcome, rows, config, run_dir=run_dir)
-    merged = provenance(store, rows, config, split_record)
+    merged = provenance(store, rows, config, split_record, used_for=f"fine-tuning to {outcome.name}")
     merged["stores"] = [*checkpoint.provenance["stores"], *merged["stores"]]
-    earlier = checkpoint.provenance["participants"]
-    if earlier["salt"] == merged["participants"]["salt"]:
-        merged["participants"]["sha256"] = sorted({*earlier["sha256"], *merged["participants"]["sha256"]})
-    else:
-        merged["participants"]["earlier"] = [*earlier.get("earlier", []), {k: earlier[k] for k in ("salt", "sha256")}]
+    before = checkpoint.provenance["participants"]
+    merged["participants"]["earlier"] = [*before.get("earlier", []), {key: before[key] for key in ("salt", "sha256")}]
     save_checkpoint(
         directory,
         model=model,

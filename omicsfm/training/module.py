@@ -38,11 +38,13 @@ class TrainingModule(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The loss of one batch of this rank's visits."""
-        return self._step(batch, "train", self.trainer.train_dataloader.sampler.visits(batch_index))
+        loader: Any = self.trainer.train_dataloader
+        return self._step(batch, "train", loader.sampler.visits(batch_index))
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         """Logs the loss on held-out participants of the training set."""
-        self._step(batch, "val", self.trainer.val_dataloaders.sampler.visits(batch_index))
+        loader: Any = self.trainer.val_dataloaders
+        self._step(batch, "val", loader.sampler.visits(batch_index))
 
     def _step(self, batch: Batch, stage: str, visits: int) -> Tensor:
         total = torch.zeros((), device=self.device)

@@ -12,6 +12,7 @@ from omicsfm.data.collate import BatchReader
 from omicsfm.data.splits import make_split
 from omicsfm.data.store import OmicsStore
 from omicsfm.errors import InputError
+from omicsfm.origin import code_commit
 from omicsfm.seeding import derive
 from omicsfm.training.assemble import backbone_spec, build_model, fitted_transforms, objectives
 from omicsfm.training.fit import Best, Rows, fit
@@ -49,7 +50,7 @@ def pretrain(
             transforms=transforms,
             outcomes=(),
             provenance={
-                **provenance(store, rows, config, split_record),
+                **provenance(store, rows, config, split_record, used_for="pretraining"),
                 "metrics": {"pretraining validation loss": loss, "best epoch": epoch + 1},
             },
         )
@@ -86,11 +87,22 @@ def hold_out(store: OmicsStore, rows: np.ndarray, *, share: float, seed: int, la
 
 
 def provenance(
-    store: OmicsStore, rows: np.ndarray, config: Mapping[str, Any], split_record: Mapping[str, Any] | None
+    store: OmicsStore,
+    rows: np.ndarray,
+    config: Mapping[str, Any],
+    split_record: Mapping[str, Any] | None,
+    *,
+    used_for: str,
 ) -> dict[str, Any]:
-    """What a checkpoint says about its training: store, participants as salted hashes, split, config."""
+    """What a checkpoint says about its training: store, participants as salted hashes, split, config, code.
+
+    The hashes let somebody who holds the ids ask who was trained on; they are a pseudonym, not a protection. Where
+    the files lay is nobody's business and left out.
+    """
     salt = f"{derive(config['seed'], 'salt', store.fingerprint):08x}"
     participants = sorted(store.visits["participant_id"].iloc[rows].astype(str).unique())
+    plain = {key: value for key, value in config.items() if key not in ("run_dir", "checkpoint")}
+    plain["data"] = {key: value for key, value in config["data"].items() if key not in ("store", "split")}
     return {
         "stores": [
             {
@@ -98,9 +110,11 @@ def provenance(
                 "fingerprint": store.fingerprint,
                 "participants": len(participants),
                 "visits": len(rows),
+                "used for": used_for,
             }
         ],
         "participants": {"salt": salt, "sha256": hash_participants(participants, salt)},
         "split": dict(split_record or {}),
-        "config": dict(config),
+        "config": plain,
+        "commit": code_commit(),
     }

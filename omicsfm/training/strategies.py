@@ -57,7 +57,7 @@ class FullySharded:
 
 
 class DeepSpeedZero:
-    """Optimiser state (``stage`` 1), and gradients too (``stage`` 2), are sharded by DeepSpeed; GPUs, or CPUs with gloo."""
+    """Optimiser state (``stage`` 1), and gradients too (``stage`` 2), are sharded by DeepSpeed, on GPUs or CPUs."""
 
     def __init__(self, *, stage: int, timeout_minutes: float = 30.0) -> None:
         self.stage = stage

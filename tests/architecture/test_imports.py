@@ -15,6 +15,7 @@ TOOLS = {"build", "seeding", "distributed"}
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "paths": set(),
+    "origin": {"paths"},
     "command": {"errors"},
     "contracts": {"errors"},
     "features": {"errors"},
@@ -31,10 +32,22 @@ ARROWS: dict[str, set[str]] = {
     "inference": WORDS | TOOLS | {"checkpoint", "data", "model", "heads"},
     "training": WORDS
     | TOOLS
-    | {"command", "paths", "data", "metrics", "model", "heads", "objectives", "checkpoint", "inference", "baselines"},
+    | {
+        "command",
+        "origin",
+        "paths",
+        "data",
+        "metrics",
+        "model",
+        "heads",
+        "objectives",
+        "checkpoint",
+        "inference",
+        "baselines",
+    },
     "evaluation": WORDS
     | TOOLS
-    | {"paths", "data", "metrics", "baselines", "model", "heads", "checkpoint", "inference", "training"},
+    | {"origin", "paths", "data", "metrics", "baselines", "model", "heads", "checkpoint", "inference", "training"},
     "report": WORDS | {"seeding", "data", "metrics"},
     "scripts": {"paths"},
     "doctor": {"errors", "paths"},

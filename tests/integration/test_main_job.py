@@ -85,9 +85,9 @@ def test_the_same_command_again_leaves_a_finished_run_as_it_is(
     assert "seed is 0; this start has 9" in other.stderr
 
 
-@pytest.mark.parametrize("outcome", ["responder", "death"])
+@pytest.mark.parametrize(("outcome", "adaptation"), [("responder", "lora"), ("death", "stack")])
 def test_an_outcome_is_fine_tuned_from_the_checkpoint(
-    pretrained: Path, simulated_store: OmicsStore, split: Path, tmp_path: Path, outcome: str
+    pretrained: Path, simulated_store: OmicsStore, split: Path, tmp_path: Path, outcome: str, adaptation: str
 ) -> None:
     ended = train(
         "task=finetune",
@@ -96,6 +96,8 @@ def test_an_outcome_is_fine_tuned_from_the_checkpoint(
         f"checkpoint={pretrained / 'checkpoint'}",
         f"outcome={outcome}",
         "run_dir=tuned",
+        f"adaptation={adaptation}",
+        "task.epochs=2",
         "logger=none",
         cwd=tmp_path,
     )
