@@ -13,7 +13,7 @@ _MIX_1 = -4658895280553007687
 _MIX_2 = -7723592293110705685
 
 
-def uniform(seed: int, *keys: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+def uniform(seed: int, *keys: Int[Tensor, "*#shape"]) -> Float[Tensor, "*#shape"]:
     """Numbers in [0, 1), one per place of the broadcast ``keys``, decided by ``seed`` and the keys there."""
     state = torch.full((), seed, dtype=torch.int64, device=keys[0].device)
     for key in keys:

@@ -1,0 +1,112 @@
+"""Small models and batches that the rooms of the model, the objectives, the heads and training share."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from omicsfm.build import build
+from omicsfm.contracts import Batch, Measurement
+
+SIZES = {"transcriptome": 9, "proteome": 6, "metabolome": 4}
+
+MakeModel = Callable[..., Any]
+MakeBatch = Callable[..., Batch]
+
+
+def _measurement(visits: int, features: int, share: float, generator: torch.Generator) -> Measurement:
+    """Features in an order of each visit's own, about ``share`` of them observed, the rest padding."""
+    order = torch.rand(visits, features, generator=generator).argsort(dim=1)
+    observed = torch.rand(visits, features, generator=generator) < share
+    values = torch.randn(visits, features, generator=generator)
+    below = (torch.rand(visits, features, generator=generator) < 0.2) & observed
+    return Measurement(
+        feature_ids=torch.where(observed, order, 0),
+        values=torch.where(observed, values, 0.0),
+        observed=observed,
+        below_limit=below,
+        queried=torch.zeros_like(observed),
+    )
+
+
+@pytest.fixture
+def make_batch() -> MakeBatch:
+    """Makes a batch whose first visit lacks the last modality and whose last visit has nothing measured."""
+
+    def make(
+        *,
+        visits: int = 6,
+        sizes: Mapping[str, int] = SIZES,
+        share: float = 0.7,
+        seed: int = 0,
+        outcomes: Mapping[str, Any] | None = None,
+    ) -> Batch:
+        generator = torch.Generator().manual_seed(seed)
+        measurements = {name: _measurement(visits, size, share, generator) for name, size in sizes.items()}
+        for number, (name, measured) in enumerate(measurements.items()):
+            kept = torch.ones(visits, 1, dtype=torch.bool)
+            kept[-1:] = False
+            if number == len(sizes) - 1:
+                kept[:1] = False
+            fields = {field: torch.where(kept, value, 0).to(value.dtype) for field, value in vars(measured).items()}
+            measurements[name] = Measurement(**fields)
+        return Batch(
+            participant=torch.arange(visits),
+            time_days=torch.zeros(visits),
+            row=torch.arange(100, 100 + visits),
+            measurements=measurements,
+            outcomes=outcomes or {},
+            seed=seed,
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_model() -> MakeModel:
+    """Makes a small model; its weights are random everywhere, for layers that start at zero would hide a leak."""
+
+    def make(
+        *,
+        encoder: str = "PerceiverEncoder",
+        pooling: str = "ConcatenateLatents",
+        sizes: Mapping[str, int] = SIZES,
+        heads: Mapping[str, Any] | None = None,
+        dim: int = 8,
+        num_latents: int = 3,
+        depth: int = 2,
+        scramble: bool = True,
+    ) -> Any:
+        torch.manual_seed(0)
+        shape = {"dim": dim, "num_latents": num_latents}
+        modalities = {
+            name: {
+                "_target_": "omicsfm.model.omics_model.Modality",
+                "tokenizer": {
+                    "_target_": "omicsfm.model.tokenizers.ContinuousTokenizer",
+                    "num_features": size,
+                    "num_frequencies": 2,
+                    "dim": dim,
+                },
+                "decoder": {"_target_": "omicsfm.model.decoders.GaussianDecoder", "dim": dim},
+            }
+            for name, size in sizes.items()
+        }
+        model: nn.Module = build(
+            {
+                "_target_": "omicsfm.model.omics_model.OmicsModel",
+                "encoder": {"_target_": f"omicsfm.model.encoders.{encoder}", "num_heads": 2, "depth": depth, **shape},
+                "pooling": {"_target_": f"omicsfm.model.pooling.{pooling}", **shape},
+                "modalities": modalities,
+                "heads": dict(heads or {}),
+            }
+        )
+        if scramble:
+            with torch.no_grad():
+                for parameter in model.parameters():
+                    parameter.normal_(0.0, 0.5)
+        return model
+
+    return make
