@@ -63,8 +63,8 @@ class BatchReader:
     def _measurement(self, name: str, rows: np.ndarray, seed: int) -> Measurement:
         values, below = self._values(name, rows)
         observed = ~np.isnan(values)
-        rng = np.random.default_rng(derive(seed, "features", name))
-        chosen, kept = choose_features(observed, max_features=self.max_features, rng=rng)
+        seed = derive(seed, "features", name)
+        chosen, kept = choose_features(observed, max_features=self.max_features, seed=seed, visits=rows)
         if values.shape[1]:
             values = np.take_along_axis(values, chosen, axis=1)
             below = np.take_along_axis(below, chosen, axis=1)

@@ -72,7 +72,7 @@ def shard(module: nn.Module, mesh: DeviceMesh, *, steps: tuple[str, ...]) -> Non
     Each member of a list of layers is gathered for its own forward pass. Everything else is gathered once per step:
     decoders read the tokenizers' tables, so no module of it owns its parameters alone.
     """
-    for layers in [m for m in module.modules() if isinstance(m, nn.ModuleList)]:
+    for layers in [m for m in module.modules() if type(m) is nn.ModuleList]:  # a low-rank correction is a subclass
         for layer in layers:
             fully_shard(layer, mesh=mesh)
     fully_shard(module, mesh=mesh)
