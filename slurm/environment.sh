@@ -20,13 +20,13 @@ export PYTHONUNBUFFERED=1                        # a log that is current when th
 
 # The trainer that fits this allocation, unless the caller named one.
 trainer_arguments() {
-  local argument tasks="${SLURM_NTASKS:-1}" nodes="${SLURM_JOB_NUM_NODES:-1}"
+  local argument tasks="${SLURM_NTASKS:-1}" nodes="${SLURM_JOB_NUM_NODES:-1}" gpus="${SLURM_JOB_GPUS:-${SLURM_GPUS_ON_NODE:-}}"
   for argument in "$@"; do
     [[ "$argument" == trainer=* ]] && return
   done
   if (( tasks > 1 )); then
-    echo "trainer=ddp trainer.num_nodes=$nodes trainer.devices=$(( tasks / nodes ))"
-  elif [[ -n "${SLURM_JOB_GPUS:-${SLURM_GPUS_ON_NODE:-}}" ]]; then
+    echo "trainer=ddp trainer.num_nodes=$nodes trainer.devices=$(( tasks / nodes ))${gpus:+ trainer.precision=bf16-mixed}"
+  elif [[ -n "$gpus" ]]; then
     echo "trainer=gpu"
   else
     echo "trainer=cpu"

@@ -58,9 +58,10 @@ def test_what_follows_the_script_reaches_train(cluster: dict[str, str], tmp_path
     [
         ({}, "trainer=cpu"),
         ({"SLURM_GPUS_ON_NODE": "1"}, "trainer=gpu"),
+        ({"SLURM_NTASKS": "2"}, "trainer=ddp trainer.num_nodes=1 trainer.devices=2"),
         (
             {"SLURM_NTASKS": "8", "SLURM_JOB_NUM_NODES": "2", "SLURM_GPUS_ON_NODE": "4"},
-            "trainer=ddp trainer.num_nodes=2 trainer.devices=4",
+            "trainer=ddp trainer.num_nodes=2 trainer.devices=4 trainer.precision=bf16-mixed",
         ),
     ],
 )
