@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
+from safetensors.numpy import save as to_bytes
 from safetensors.torch import load_file as load_tensors
-from safetensors.torch import save_file as save_tensors
+from safetensors.torch import save as tensors_to_bytes
 from torch import nn
 
 import omicsfm
@@ -101,9 +102,9 @@ def save_checkpoint(
     partial = directory.with_name(f".{directory.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    save_tensors(state, partial / "model.safetensors")
+    (partial / "model.safetensors").write_bytes(tensors_to_bytes(state))  # save_file lets nobody but the owner read
     arrays = {f"{m}/{name}": np.ascontiguousarray(a) for m, t in transforms.items() for name, a in t.arrays().items()}
-    save_file(arrays, partial / "transforms.safetensors")
+    (partial / "transforms.safetensors").write_bytes(to_bytes(arrays))
     config = {
         "schema": SCHEMA,
         "model": model_spec,

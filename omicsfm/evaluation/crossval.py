@@ -33,8 +33,9 @@ def cross_validate(
 ) -> tuple[pd.DataFrame, dict[str, float]]:
     """Predictions of every method in every fold, and each method's wall time in seconds.
 
-    A finished fold is kept under ``keep`` by store, split, task, method and seed, and read from there when the same
-    is asked again: a run that was killed goes on where it stopped. Its seconds are those of the run that computed it.
+    A finished fold is kept under ``keep`` by store, task, method, seed and the participants of the fold, and read
+    from there when the same is asked again: a run that was killed goes on where it stopped, and one that asks for more
+    repeats computes only these. A fold's seconds are those of the run that computed it.
 
     Raises:
         InputError: The split does not fit the task, or a training fold lacks an outcome.
@@ -44,9 +45,9 @@ def cross_validate(
     seconds: dict[str, float] = {}
     with _progress(len(folds) * len(methods)) as advance:
         for method in methods:
-            folder = keep / _key(task, method, split, seed)
+            folder = keep / _key(task, method, seed)
             for repeat, fold, train, test in folds:
-                file = folder / f"repeat-{repeat}_fold-{fold}.parquet"
+                file = folder / f"repeat-{repeat}_fold-{fold}_{_people(task, train, test)}.parquet"
                 rows = _kept(file)
                 if rows is None:
                     rows = _run_fold(task, method, train, test, repeat=repeat, fold=fold, seed=seed)
@@ -107,14 +108,13 @@ def _check(name: str, prediction: np.ndarray, rows: int, where: str) -> None:
         )
 
 
-def _key(task: Task, method: Method, split: Split, seed: int) -> str:
-    """A folder name that changes with anything that could change the predictions."""
+def _key(task: Task, method: Method, seed: int) -> str:
+    """A folder name that changes with anything but the fold that could change the predictions."""
     decides: dict[str, Any] = {
         "omicsfm": omicsfm.__version__,
         "store": task.store.fingerprint,
         "outcome": asdict(task.outcome),
         "within": task.stratum_column,
-        "split": split.sha256,
         "method": method.name,
         "config": dict(method.config()),
         "seed": seed,
@@ -122,6 +122,12 @@ def _key(task: Task, method: Method, split: Split, seed: int) -> str:
     digest = hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:16]
     safe = "".join(letter if letter.isalnum() else "-" for letter in method.name).strip("-")
     return f"{safe}-{digest}"
+
+
+def _people(task: Task, train: np.ndarray, test: np.ndarray) -> str:
+    """A name for who is trained on and who is tested."""
+    sides = [sorted(set(task.participant_ids[rows].tolist())) for rows in (train, test)]
+    return hashlib.sha256(json.dumps(sides).encode()).hexdigest()[:12]
 
 
 def _kept(file: Path) -> pd.DataFrame | None:

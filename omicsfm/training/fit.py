@@ -129,7 +129,11 @@ def _logger(config: Mapping[str, Any], run_dir: Path) -> Any:
         if config["mode"] == "offline":
             os.environ["WANDB_MODE"] = "offline"  # the argument alone still resolves a host
         return WandbLogger(
-            project=config["project"], save_dir=run_dir, offline=config["mode"] == "offline", id=run_dir.name
+            project=config["project"],
+            save_dir=run_dir,
+            offline=config["mode"] == "offline",
+            id=run_dir.name,
+            settings={"silent": True, "console": "off"},  # what a run prints may name paths and people
         )
     return False
 
