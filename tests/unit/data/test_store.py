@@ -18,7 +18,7 @@ PROTEINS = np.array([[1.5, np.nan], [2.5, 0.0]], dtype=np.float32)
 COUNTS = np.array([[0, 3, 0], [7, 0, 1], [0, 0, 2]], dtype=np.float32)
 
 
-def write(path: Path, name: str = "tiny") -> OmicsStore:
+def write(path: Path, name: str = "tiny", proteins: np.ndarray = PROTEINS) -> OmicsStore:
     """Three visits of two participants: counts at all of them, proteins at visits 0 and 2."""
     return write_store(
         path,
@@ -37,7 +37,7 @@ def write(path: Path, name: str = "tiny") -> OmicsStore:
             "proteome": Matrix(
                 FeatureSpace("proteome", ("P01375", "P05231"), "uniprot", "log2", "olink"),
                 np.array([0, 2]),
-                PROTEINS,
+                proteins,
                 np.array([[True, False], [False, False]]),
             ),
             "transcriptome": Matrix(
@@ -88,9 +88,9 @@ def test_values_are_mapped_and_not_loaded(store: OmicsStore) -> None:
 
 def test_the_fingerprint_is_that_of_the_contents(tmp_path: Path, store: OmicsStore) -> None:
     assert write(tmp_path / "same").fingerprint == store.fingerprint
-    changed = pd.read_parquet(store.path / "outcomes.parquet")
-    assert len(store.manifest["files"]) == len([f for f in store.path.rglob("*") if f.is_file()]) - 1
-    assert changed["severe"].isna().sum() == 1
+    assert write(tmp_path / "other", proteins=PROTEINS + np.float32(1e-3)).fingerprint != store.fingerprint
+    in_store = {str(file.relative_to(store.path)) for file in store.path.rglob("*") if file.is_file()}
+    assert set(store.manifest["files"]) == in_store - {"manifest.json"}
 
 
 def test_an_unknown_outcome_is_refused_with_the_near_one(store: OmicsStore) -> None:
