@@ -106,7 +106,7 @@ class BatchReader:
         known = columns >= 0
         values[:, columns[known]] = raw[:, known]
         below[:, columns[known]] = raw_below[:, known]
-        platforms = () if self.platforms is None else self.platforms[rows]
+        platforms = () if self.platforms is None else tuple(self.platforms[rows])
         return self.transforms[name](values, platforms), below
 
 
@@ -115,7 +115,7 @@ def fit_transforms(store: OmicsStore, *, rows: Int[np.ndarray, " training"], cha
     for name, chain in chains.items():
         matrix = store.modalities[name]
         measured = np.intersect1d(rows, matrix.rows)
-        platforms = store.visits["platform"].astype(str).to_numpy()[measured] if "platform" in store.visits else ()
+        platforms = tuple(store.visits["platform"].astype(str).iloc[measured]) if "platform" in store.visits else ()
         chain.fit(matrix.read(measured)[0], platforms)
 
 
