@@ -58,7 +58,8 @@ class CoxHead(LinearHead):
         """Probability of no event by each time."""
         place = torch.searchsorted(self.baseline_time_days, time_days, right=True) - 1
         hazard = torch.where(place >= 0, self.baseline_cumulative_hazard[place.clamp(min=0)], 0.0)
-        return torch.exp(-torch.exp(prediction.float()[:, None] + hazard.log()))  # 0 hazard x infinite risk would be NaN
+        # in logs: 0 hazard x infinite risk would be NaN
+        return torch.exp(-torch.exp(prediction.float()[:, None] + hazard.log()))
 
 
 def negative_log_partial_likelihood(
