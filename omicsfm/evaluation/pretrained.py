@@ -15,6 +15,7 @@ import yaml
 
 from omicsfm.baselines.base import Predicted
 from omicsfm.checkpoint import Checkpoint, load_checkpoint
+from omicsfm.data.collate import BatchReader
 from omicsfm.errors import InputError, closest
 from omicsfm.evaluation.methods import Test, Train
 from omicsfm.evaluation.task import Task
@@ -63,6 +64,7 @@ class Pretrained:
         self._encoders = encoders
         self._adaptation = dict(adaptation)
         self._opened: Checkpoint | None = None
+        self._reader: BatchReader | None = None  # one for all strata of a fold: it keeps the transformed values
 
     def config(self) -> Mapping[str, Any]:
         """The training config, the adaptation and the checkpoint's digest."""
@@ -73,16 +75,17 @@ class Pretrained:
     def begin_fold(self, task: Task, train: Train, *, seed: int) -> None:
         """Pretrain on the fold's training participants, of every stratum."""
         self._opened = self._encoders.of_fold(task, train, seed=seed)
+        self._reader = reader_for(self._opened, task.store, outcome=task.outcome)
 
     def fit_predict(self, task: Task, train: Train, test: Test, *, seed: int) -> Predicted:
         """Adapt to the outcome on ``train``, predict ``test``."""
         from omicsfm.training.finetune import adapt
 
         assert self._opened is not None, "begin_fold comes first"
+        assert self._reader is not None, "begin_fold comes first"
         config = {**self._encoders.config, "adaptation": self._adaptation, "seed": seed}
-        model, _, adapted = adapt(task.store, self._opened, task.outcome, task.rows[train], config)
-        reader = reader_for(self._opened, task.store, outcome=task.outcome)
-        predicted = predict(model, reader, task.rows[test], head=task.outcome.name).numpy().astype(np.float64)
+        model, _, adapted = adapt(self._reader, self._opened, task.outcome, task.rows[train], config)
+        predicted = predict(model, self._reader, task.rows[test], head=task.outcome.name).numpy().astype(np.float64)
         held_out = None if adapted.held_out is None else adapted.held_out[:, 0]
         return Predicted(predicted, held_out if task.outcome.kind == "survival" else None)
 

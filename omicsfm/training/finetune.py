@@ -9,6 +9,7 @@ import numpy as np
 from omicsfm.build import build
 from omicsfm.checkpoint import Checkpoint, save_checkpoint
 from omicsfm.contracts import OutcomeSpec
+from omicsfm.data.collate import BatchReader
 from omicsfm.data.store import OmicsStore
 from omicsfm.inference import reader_for
 from omicsfm.seeding import derive
@@ -36,7 +37,8 @@ def finetune(
         InputError: The outcome cannot be learnt from these visits, or store and checkpoint share too few features.
     """
     rows = rows[store.outcome_observed(outcome.name)[rows]]
-    model, spec, adapted = adapt(store, checkpoint, outcome, rows, config, run_dir=run_dir)
+    reader = reader_for(checkpoint, store, outcome=outcome)
+    model, spec, adapted = adapt(reader, checkpoint, outcome, rows, config, run_dir=run_dir)
     merged = provenance(store, rows, config, split_record, used_for=f"fine-tuning to {outcome.name}")
     merged["stores"] = [*checkpoint.provenance["stores"], *merged["stores"]]
     before = checkpoint.provenance["participants"]
@@ -54,7 +56,7 @@ def finetune(
 
 
 def adapt(
-    store: OmicsStore,
+    reader: BatchReader,
     checkpoint: Checkpoint,
     outcome: OutcomeSpec,
     rows: np.ndarray,
@@ -63,19 +65,20 @@ def adapt(
     run_dir: Path | None = None,
 ) -> tuple[Any, dict[str, Any], Adapted]:
     """A copy of the checkpoint's model with a head fitted to ``outcome`` on training visits that have it; its spec;
-    and what the configured adaptation chose.
+    and what the configured adaptation chose. ``reader`` reads their store as the checkpoint's model expects.
 
     Raises:
         InputError: The outcome cannot be learnt from these visits, or store and checkpoint share too few features.
     """
-    require_trainable(store, outcome, list(rows))
+    store = reader.store
+    require_trainable(store, outcome, rows)
     head = head_spec(config, store, outcome, rows, checkpoint.model.evidence_dim)
     model, spec = with_head(checkpoint, head, outcome, config["seed"])
     share, seed = config["task"]["validation_fraction"], derive(config["seed"], "validation", outcome.name)
     labels = balance_labels(store, outcome, rows)
     task = TuningTask(
         outcome=outcome,
-        reader=reader_for(checkpoint, store, outcome=outcome),
+        reader=reader,
         rows=rows,
         split=hold_out(store, rows, share=share, seed=seed, labels=labels),
         config=config,
