@@ -162,7 +162,7 @@ def verify_checkpoint(directory: Path) -> Mapping[str, Any]:
         raise InputError(f"{directory}: not a checkpoint (no provenance.json). A run writes one to RUN/checkpoint.")
     try:
         provenance = json.loads(record_file.read_text())
-        schema, digest, files = provenance["schema"], provenance["digest"], provenance["files"]
+        schema, digest, files = int(provenance["schema"]), provenance["digest"], provenance["files"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{record_file}: damaged ({error}). Restore the checkpoint from its source.") from error
     if schema > SCHEMA:

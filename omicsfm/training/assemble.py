@@ -1,9 +1,10 @@
 """A resolved run config -> the plain mapping that describes a model completely, and the parts around it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 from torch import nn
 
 from omicsfm.build import build
@@ -82,13 +83,13 @@ def build_model(spec: Mapping[str, Any], *, seed: int, purpose: str) -> Any:
     return build(spec)
 
 
-def require_trainable(store: OmicsStore, outcome: OutcomeSpec, rows: Sequence[int]) -> None:
+def require_trainable(store: OmicsStore, outcome: OutcomeSpec, rows: Int[np.ndarray, " training"]) -> None:
     """Refuse an outcome that training visits cannot teach.
 
     Raises:
         InputError: No training visit has a value, only one class occurs, or there is no event.
     """
-    values = store.outcomes.iloc[list(rows)]
+    values = store.outcomes.iloc[rows]
     where = f"outcome '{outcome.name}' in {store.path}"
     if not len(values):
         raise InputError(f"{where}: no training visit has a value of it.")

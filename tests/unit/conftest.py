@@ -12,6 +12,7 @@ from omicsfm.contracts import Batch, Measurement
 
 SIZES = {"transcriptome": 9, "proteome": 6, "metabolome": 4}
 
+MakeSpec = Callable[..., dict[str, Any]]
 MakeModel = Callable[..., Any]
 MakeBatch = Callable[..., Batch]
 
@@ -65,8 +66,8 @@ def make_batch() -> MakeBatch:
 
 
 @pytest.fixture
-def make_model() -> MakeModel:
-    """Makes a small model; its weights are random everywhere, for layers that start at zero would hide a leak."""
+def make_spec() -> MakeSpec:
+    """Makes the plain mapping that ``build`` turns into a small model."""
 
     def make(
         *,
@@ -77,32 +78,35 @@ def make_model() -> MakeModel:
         dim: int = 8,
         num_latents: int = 3,
         depth: int = 2,
-        scramble: bool = True,
-    ) -> Any:
-        torch.manual_seed(0)
+    ) -> dict[str, Any]:
         shape = {"dim": dim, "num_latents": num_latents}
+        tokenizer = {"_target_": "omicsfm.model.tokenizers.ContinuousTokenizer", "num_frequencies": 2, "dim": dim}
         modalities = {
             name: {
                 "_target_": "omicsfm.model.omics_model.Modality",
-                "tokenizer": {
-                    "_target_": "omicsfm.model.tokenizers.ContinuousTokenizer",
-                    "num_features": size,
-                    "num_frequencies": 2,
-                    "dim": dim,
-                },
+                "tokenizer": {**tokenizer, "num_features": size},
                 "decoder": {"_target_": "omicsfm.model.decoders.GaussianDecoder", "dim": dim},
             }
             for name, size in sizes.items()
         }
-        model: nn.Module = build(
-            {
-                "_target_": "omicsfm.model.omics_model.OmicsModel",
-                "encoder": {"_target_": f"omicsfm.model.encoders.{encoder}", "num_heads": 2, "depth": depth, **shape},
-                "pooling": {"_target_": f"omicsfm.model.pooling.{pooling}", **shape},
-                "modalities": modalities,
-                "heads": dict(heads or {}),
-            }
-        )
+        return {
+            "_target_": "omicsfm.model.omics_model.OmicsModel",
+            "encoder": {"_target_": f"omicsfm.model.encoders.{encoder}", "num_heads": 2, "depth": depth, **shape},
+            "pooling": {"_target_": f"omicsfm.model.pooling.{pooling}", **shape},
+            "modalities": modalities,
+            "heads": dict(heads or {}),
+        }
+
+    return make
+
+
+@pytest.fixture
+def make_model(make_spec: MakeSpec) -> MakeModel:
+    """Makes a small model; its weights are random everywhere, for layers that start at zero would hide a leak."""
+
+    def make(*, scramble: bool = True, **shape: Any) -> Any:
+        torch.manual_seed(0)
+        model: nn.Module = build(make_spec(**shape))
         if scramble:
             with torch.no_grad():
                 for parameter in model.parameters():

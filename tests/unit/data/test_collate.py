@@ -67,7 +67,10 @@ def store(tmp_path) -> OmicsStore:
     return cohort(tmp_path / "store")
 
 
-def model_parts(store: OmicsStore, rows=np.arange(VISITS)):  # type: ignore[no-untyped-def]
+EVERYBODY = np.arange(VISITS)
+
+
+def model_parts(store: OmicsStore, rows=EVERYBODY):  # type: ignore[no-untyped-def]
     features = {name: matrix.features for name, matrix in store.modalities.items()}
     chains = {name: default_transform(space.scale) for name, space in features.items()}
     fit_transforms(store, rows=rows, chains=chains)

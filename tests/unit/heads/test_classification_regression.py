@@ -91,7 +91,10 @@ def test_the_quantity_loss_is_the_error_in_units_of_the_training_variance() -> N
 def test_without_a_known_outcome_the_loss_is_zero_and_has_a_gradient(visits: int) -> None:
     nobody = torch.zeros(visits, dtype=torch.bool)
     cases = [
-        (ClassificationHead(evidence_dim=DIM, num_classes=2), ClassLabel(torch.zeros(visits, dtype=torch.long), nobody)),
+        (
+            ClassificationHead(evidence_dim=DIM, num_classes=2),
+            ClassLabel(torch.zeros(visits, dtype=torch.long), nobody),
+        ),
         (RegressionHead(evidence_dim=DIM), Quantity(torch.full((visits,), 1e6), nobody)),
     ]
     for head, outcome in cases:
@@ -129,6 +132,4 @@ def test_standardised_coordinates_have_mean_0_and_spread_1_and_a_constant_stays_
     head.standardise(torch.from_numpy(evidence))
     scaled = (torch.from_numpy(evidence) - head.center) / head.spread
     torch.testing.assert_close(scaled.mean(dim=0), torch.zeros(DIM), atol=1e-3, rtol=0)
-    torch.testing.assert_close(
-        scaled.std(dim=0, correction=0), torch.tensor([1.0, 1, 1, 1, 0]), atol=1e-3, rtol=0
-    )
+    torch.testing.assert_close(scaled.std(dim=0, correction=0), torch.tensor([1.0, 1, 1, 1, 0]), atol=1e-3, rtol=0)
