@@ -47,14 +47,14 @@ class ZeroStrategy(DeepSpeedStrategy):
     DeepSpeed's folder is rewritten in place, loads on the same number of processes only, and is unpickled.
     """
 
-    def setup(self, trainer: Any) -> None:
+    def _configure_launcher(self) -> None:
         """Also refuses a precision that DeepSpeed would reach by casting the model: the export would be cast too."""
         if self.precision_plugin.precision != "32-true":
             raise InputError(
                 f"trainer.precision is {self.precision_plugin.precision}; with DeepSpeed it must be 32-true, because "
                 "DeepSpeed casts the weights themselves. For bf16-mixed take trainer=ddp or trainer=fsdp."
             )
-        super().setup(trainer)
+        super()._configure_launcher()
 
     @property
     def lightning_restore_optimizer(self) -> bool:

@@ -21,7 +21,7 @@ from omicsfm.data.loader import make_loader
 from omicsfm.seeding import derive
 from omicsfm.training.callbacks import VALIDATION_LOSS, BestWeights, Export, Progress, RunLog, SaveToResume
 from omicsfm.training.module import TrainingModule
-from omicsfm.training.strategies import AtomicCheckpointIO
+from omicsfm.training.strategies import plugins
 
 RESUME = Path("resume") / "last.ckpt"
 
@@ -104,7 +104,7 @@ def make_trainer(
         max_epochs=epochs,
         callbacks=callbacks,
         logger=_logger(config["logger"], run_dir) if run_dir is not None else False,
-        plugins=[AtomicCheckpointIO()],
+        plugins=plugins(),
         gradient_clip_val=clip,
         use_distributed_sampler=False,  # BatchSampler shares batches out itself
         default_root_dir=run_dir,
@@ -145,6 +145,7 @@ class _quiet_lightning(warnings.catch_warnings):
         super().__enter__()
         warnings.filterwarnings("ignore", module=r"(pytorch_lightning|lightning_fabric|torch\.distributed).*")
         warnings.filterwarnings("ignore", message=r".*(does not have many workers|isinstance\(treespec, LeafSpec\)).*")
+        warnings.filterwarnings("ignore", message=r"Grad strides do not match bucket view strides")
         for name in ("pytorch_lightning", "lightning_fabric", "lightning"):
             logging.getLogger(name).setLevel(logging.WARNING)
         torch.set_float32_matmul_precision("high")

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
+from lightning_fabric.plugins.environments import SLURMEnvironment
 from pytorch_lightning.strategies import DDPStrategy, Strategy
 
 
@@ -31,10 +32,20 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         partial.rename(path)
 
 
+def plugins() -> list[Any]:
+    """Parts of Lightning that every run replaces.
+
+    Its requeueing on Slurm saves, a collective, inside a signal handler while another process may wait in another
+    collective, and neither returns. The batch shell requeues: see slurm/environment.sh.
+    """
+    slurm = [SLURMEnvironment(auto_requeue=False)] if SLURMEnvironment.detect() else []
+    return [AtomicCheckpointIO(), *slurm]
+
+
 class DistributedData:
     """Every process holds the model and takes a share of each batch (DDP; gloo on CPU, NCCL on GPUs)."""
 
-    def __init__(self, *, timeout_minutes: float = 30.0) -> None:
+    def __init__(self, *, timeout_minutes: float | int = 30) -> None:
         """``timeout_minutes``: how long a process waits for the others before the run fails."""
         self.timeout_minutes = timeout_minutes
 
@@ -46,7 +57,7 @@ class DistributedData:
 class FullySharded:
     """Parameters, gradients and optimiser state are sharded over the processes (FSDP2)."""
 
-    def __init__(self, *, timeout_minutes: float = 30.0) -> None:
+    def __init__(self, *, timeout_minutes: float | int = 30) -> None:
         self.timeout_minutes = timeout_minutes
 
     def __call__(self) -> Strategy:
@@ -59,7 +70,7 @@ class FullySharded:
 class DeepSpeedZero:
     """Optimiser state (``stage`` 1), and gradients too (``stage`` 2), are sharded by DeepSpeed, on GPUs or CPUs."""
 
-    def __init__(self, *, stage: int, timeout_minutes: float = 30.0) -> None:
+    def __init__(self, *, stage: int, timeout_minutes: float | int = 30) -> None:
         self.stage = stage
         self.timeout_minutes = timeout_minutes
 
