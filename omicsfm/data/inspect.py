@@ -232,14 +232,15 @@ def _checkpoint(store: OmicsStore, directory: Path, found: _Findings) -> None:
         raise InputError(
             f"{file}: not a readable feature table of a checkpoint ({' '.join(str(error).split())})."
         ) from None
-    for column in ("modality", "feature_id", "namespace"):
+    for column in ("modality", "feature_id", "namespace", "scale"):
         if column not in table:
             raise InputError(f"{file}: column '{column}' is missing; {closest(column, table.columns)}.")
     found.lines += ["", f"checkpoint {directory}"]
     shared = 0
     for modality, own in table.groupby("modality", sort=False):
         name = str(modality)
-        space = FeatureSpace(name, tuple(own["feature_id"]), str(own["namespace"].iloc[0]))
+        first = own.iloc[0]
+        space = FeatureSpace(name, tuple(own["feature_id"]), str(first["namespace"]), str(first["scale"]))
         if name not in store.modalities:
             found.lines.append(f"  {name}: {len(space):,} features; the store has no {name}")
             continue

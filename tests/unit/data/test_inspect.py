@@ -59,10 +59,10 @@ def store(
 
 
 def checkpoint(folder: Path, ids: dict[str, tuple[str, ...]]) -> Path:
-    rows = [
-        (m, i, "ensembl_gene" if m == "transcriptome" else "protein_symbol") for m, names in ids.items() for i in names
-    ]
-    pd.DataFrame(rows, columns=["modality", "feature_id", "namespace"]).to_parquet(folder / "features.parquet")
+    namespaces = {"transcriptome": ("ensembl_gene", "counts"), "proteome": ("protein_symbol", "log2")}
+    rows = [(m, i, *namespaces.get(m, ("metabolite_name", "raw"))) for m, names in ids.items() for i in names]
+    columns = ["modality", "feature_id", "namespace", "scale"]
+    pd.DataFrame(rows, columns=columns).to_parquet(folder / "features.parquet")
     return folder
 
 
