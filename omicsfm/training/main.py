@@ -85,7 +85,7 @@ def explain(error: Exception) -> str:
         while len(parts) > 1 and parts[0] in known_keys(parent):
             parent = f"{parent}.{parts.pop(0)}".lstrip(".")
         return f"config key '{key}' does not exist; {closest(parts[0], known_keys(parent))}. See configs/train.yaml."
-    group = re.search(r"Could not find '([^']+)/([^'/]+)'", str(error))
+    group = re.search(r"Could not (?:find|load) '([^']+)/([^'/]+)'", str(error))
     if group:
         options = [file.stem for file in (configs_dir() / group[1]).glob("*.yaml")]
         return f"config {group[1]}={group[2]} does not exist; {closest(group[2], options)}."

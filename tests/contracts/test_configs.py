@@ -1,0 +1,235 @@
+"""Every file of configs/ composes, builds, trains a step, and comes back from a checkpoint: a new one is tested too."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from omicsfm.build import build
+from omicsfm.checkpoint import Checkpoint, load_checkpoint
+from omicsfm.contracts import OutcomeSpec
+from omicsfm.data.store import Matrix, OmicsStore, write_store
+from omicsfm.errors import InputError
+from omicsfm.features import FeatureSpace
+from omicsfm.inference import embed, predict, reader_for
+from omicsfm.paths import configs_dir
+from omicsfm.training.assemble import build_model
+from omicsfm.training.finetune import finetune
+from omicsfm.training.main import HEADS, compose
+from omicsfm.training.pretrain import pretrain
+
+PEOPLE = 24
+OUTCOMES = {
+    "class": OutcomeSpec("ill", "class", "visit", ("no", "yes")),
+    "quantity": OutcomeSpec("bmi", "quantity"),
+    "survival": OutcomeSpec("death", "survival", "participant"),
+}
+SHAPES = {"dim": 8, "num_latents": 2, "encoder.num_heads": 2, "encoder.depth": 1}
+REQUIRED = ("run_dir=none", "data.store=none")
+MakeStore = Callable[..., OmicsStore]
+
+
+def files(group: str) -> list[str]:
+    return sorted(file.stem for file in (configs_dir() / group).glob("*.yaml"))
+
+
+def small(*overrides: str) -> dict[str, Any]:
+    """The config of these overrides, with the model as small as its keys allow and one epoch."""
+    config = compose([*REQUIRED, "logger=none", *overrides])
+    for path, value in SHAPES.items():
+        node, *below = config["model"], *path.split(".")
+        for key in below[:-1]:
+            node = node.get(key, {})
+        if below[-1] in node:
+            node[below[-1]] = value
+    config["task"] = {**config["task"], "epochs": 1, "validation_fraction": 0.25}
+    return config
+
+
+@pytest.fixture(scope="module")
+def make_store(tmp_path_factory: pytest.TempPathFactory) -> MakeStore:
+    """Makes a store of 24 participants with the named modalities and an outcome of every kind."""
+
+    def make(*modalities: str) -> OmicsStore:
+        generator = np.random.default_rng(0)
+        health = generator.normal(size=(PEOPLE, 1))
+        matrices = {
+            name: Matrix(
+                FeatureSpace(name, tuple(f"f{n}" for n in range(6)), "local", "log2"),
+                np.arange(PEOPLE),
+                (health + generator.normal(size=(PEOPLE, 6))).astype(np.float32),
+            )
+            for name in modalities
+        }
+        ids = [f"P{n:02d}" for n in range(PEOPLE)]
+        sick = (health + generator.normal(size=(PEOPLE, 1)))[:, 0]
+        outcomes = pd.DataFrame(
+            {
+                "ill": np.where(sick > 0, "yes", "no"),
+                "bmi": 25 + 4 * sick,
+                "death.time_days": np.ceil(500 * np.exp(-sick)),
+                "death.event": (np.arange(PEOPLE) % 3 > 0).astype(float),
+            }
+        )
+        return write_store(
+            tmp_path_factory.mktemp("configs") / "store",
+            name="tiny",
+            visits=pd.DataFrame({"participant_id": ids, "visit": ["0"] * PEOPLE, "time_days": [0.0] * PEOPLE}),
+            outcomes=outcomes,
+            outcome_specs={spec.name: spec for spec in OUTCOMES.values()},
+            matrices=matrices,
+        )
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def store(make_store: MakeStore) -> OmicsStore:
+    return make_store("proteome", "metabolome")
+
+
+@pytest.fixture(scope="module")
+def pretrained(store: OmicsStore, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    return train_a_step(small("model=tiny"), store, tmp_path_factory.mktemp("pretrained"))
+
+
+def train_a_step(config: dict[str, Any], store: OmicsStore, folder: Path) -> Checkpoint:
+    """Pretrain one epoch, save and open; the opened model embeds as the trained one, which is not the initial one."""
+    best = pretrain(store, rows=np.arange(PEOPLE), config=config, directory=folder / "checkpoint")
+    opened = load_checkpoint(folder / "checkpoint")
+    reader = reader_for(opened, store)
+    initial = build_model(opened.model_spec, seed=config["seed"], purpose="initial weights")
+    trained = build(opened.model_spec)
+    trained.load_state_dict(best.weights)
+    rows = np.arange(PEOPLE)
+    ours = embed(opened.model, reader, rows)
+    np.testing.assert_array_equal(ours, embed(trained, reader, rows))
+    assert np.isfinite(ours).all()
+    moved = [name for name, tensor in initial.state_dict().items() if not torch.equal(tensor, best.weights[name])]
+    assert moved
+    return opened
+
+
+@pytest.mark.parametrize("name", files("model"))
+def test_every_model_trains_and_comes_back(store, tmp_path, name: str) -> None:
+    opened = train_a_step(small(f"model={name}"), store, tmp_path)
+    assert set(opened.model.modalities) == {"proteome", "metabolome"}
+
+
+@pytest.mark.parametrize("name", files("modality"))
+def test_every_modality_trains_and_comes_back(make_store, tmp_path, name: str) -> None:
+    defaults = compose(list(REQUIRED))["modality"]
+    assert name in defaults, f"configs/modality/{name}.yaml is not among the defaults of configs/train.yaml"
+    assert (configs_dir() / "modality" / f"{name}.yaml").read_text().startswith(f"# @package modality.{name}\n")
+    config = small("model=tiny", f"modality=[{','.join({name, 'generic'})}]")
+    measured = "microbiome" if name == "generic" else name
+    opened = train_a_step(config, make_store(measured), tmp_path)
+    assert list(opened.model.modalities) == [measured]
+
+
+@pytest.mark.parametrize("name", files("objective"))
+def test_every_objective_trains_alone(store, tmp_path, name: str) -> None:
+    config = small("model=tiny", f"objective=[{name}]")
+    assert list(config["objective"]) == [name]
+    train_a_step(config, store, tmp_path)
+
+
+@pytest.mark.parametrize("group", ["optimizer", "schedule"])
+def test_every_optimizer_and_schedule_trains(store, tmp_path, group: str) -> None:
+    for name in files(group):
+        train_a_step(small("model=tiny", f"{group}={name}"), store, tmp_path / name)
+
+
+@pytest.mark.parametrize("name", files("experiment"))
+def test_every_experiment_composes_and_trains_a_step(store, tmp_path, name: str) -> None:
+    train_a_step(small(f"experiment={name}"), store, tmp_path)
+
+
+def tune(config: dict[str, Any], store: OmicsStore, checkpoint: Checkpoint, kind: str, folder: Path) -> Checkpoint:
+    rows = np.arange(PEOPLE)
+    finetune(
+        store,
+        checkpoint=checkpoint,
+        outcome=OUTCOMES[kind],
+        rows=rows,
+        config=config,
+        directory=folder / "tuned",
+    )
+    opened = load_checkpoint(folder / "tuned")
+    name = OUTCOMES[kind].name
+    assert opened.outcomes == (OUTCOMES[kind],)
+    predicted = predict(opened.model, reader_for(opened, store), rows, head=name)
+    assert predicted.isfinite().all()
+    return opened
+
+
+@pytest.mark.parametrize("name", files("adaptation"))
+def test_every_adaptation_fits_a_head_that_comes_back(store, pretrained, tmp_path, name: str) -> None:
+    tune(small("model=tiny", "task=finetune", f"adaptation={name}"), store, pretrained, "class", tmp_path)
+
+
+@pytest.mark.parametrize("name", files("head"))
+def test_every_head_is_fitted_to_its_kind_of_outcome_and_comes_back(store, pretrained, tmp_path, name: str) -> None:
+    assert name in HEADS, f"configs/head/{name}.yaml is read by nobody: add it to HEADS"
+    opened = tune(small("model=tiny", "task=finetune", "adaptation=probe"), store, pretrained, name, tmp_path)
+    target = yaml.safe_load((configs_dir() / "head" / f"{name}.yaml").read_text())["_target_"]
+    assert type(opened.model.heads[OUTCOMES[name].name]).__name__ == target.rpartition(".")[2]
+
+
+@pytest.mark.parametrize("name", files("trainer"))
+def test_every_trainer_composes_and_its_strategy_builds(name: str) -> None:
+    trainer = compose([*REQUIRED, f"trainer={name}"])["trainer"]
+    assert {"accelerator", "devices", "precision", "strategy"} <= set(trainer)
+    strategy = build(trainer["strategy"])
+    assert callable(strategy) or strategy == "auto"
+
+
+@pytest.mark.parametrize("group", ["task", "data", "logger"])
+def test_every_other_choice_composes(group: str) -> None:
+    for name in files(group):
+        assert compose([*REQUIRED, f"{group}={name}"])[group]
+
+
+def test_every_folder_of_configs_is_enumerated_here() -> None:
+    known = {"model", "modality", "objective", "optimizer", "schedule", "experiment", "adaptation", "head", "trainer"}
+    others = {"task", "data", "logger", "hydra", "cohort"}  # hydra has settings of its own, cohort is no part of a run
+    assert {folder.name for folder in configs_dir().iterdir() if folder.is_dir()} <= known | others
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optimiser.learning_rate=1", r"'optimiser\.learning_rate' does not exist; did you mean 'optimizer'"),
+        ("optimizer.learning_rte=1", "did you mean 'learning_rate'"),
+        ("objective.cross_modal.dorp=0.1", "did you mean 'drop'"),
+        ("modality.proteome.tokenizer.num_freqencies=3", "did you mean 'num_frequencies'"),
+        ("modality.proteom.weight=3", "did you mean 'proteome'"),
+        ("task.epoch=3", "did you mean 'epochs'"),
+        ("sed=3", "did you mean 'seed'"),
+        ("trainer=ddpp", "trainer=ddpp does not exist; did you mean 'ddp'"),
+        ("adaptation=lorra", "did you mean 'lora'"),
+        ("model=transfomer", "did you mean 'transformer'"),
+        ("experiment=dem", "did you mean 'demo'"),
+        ("objective=[masked_feature]", "did you mean 'masked_features'"),
+        ("logger=wanb", "did you mean 'wandb'"),
+    ],
+)
+def test_a_misspelt_key_or_choice_names_the_closest(override: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        compose([*REQUIRED, override])
+
+
+def test_what_must_be_given_is_asked_for_by_its_full_name() -> None:
+    with pytest.raises(InputError, match=r"data\.store is not given; add data\.store="):
+        compose(["run_dir=none"])
+
+
+def test_a_misspelt_key_of_a_part_is_found_when_it_is_built(store, tmp_path) -> None:
+    config = small("model=tiny", "+model.encoder.dept=3")
+    with pytest.raises(InputError, match="PerceiverEncoder does not take 'dept'; did you mean 'depth'"):
+        pretrain(store, rows=np.arange(PEOPLE), config=config, directory=tmp_path / "checkpoint")
