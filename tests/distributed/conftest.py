@@ -92,7 +92,7 @@ def runs() -> Runs:
 @pytest.fixture(scope="session")
 def pretraining(simulated_store: OmicsStore) -> tuple[str, ...]:
     """A pretraining in which little is even: the last batch holds one of 82 visits, so that a rank has none; of nine
-    visits one rank has five and often no proteome; features are drawn; gradients are clipped in every step.
+    visits one rank has five and often no proteome; features are drawn; gradients are clipped to a tenth.
     """
     return (
         *Runs.train,

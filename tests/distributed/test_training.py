@@ -1,8 +1,8 @@
 """Two processes train what one trains, in every way that configs/trainer offers, also after a kill.
 
 Masks and drawn features are decided by the visit, a batch is cut over the ranks, and losses are means over all ranks'
-values: the mathematics is the same, and what is left are sums in another order. The tolerances stand in conftest.py: 2e-6
-of each loss of each epoch, 5e-6 for each exported weight.
+values: the mathematics is the same, and what is left are sums in another order. The tolerances stand in conftest.py:
+2e-6 of each loss of each epoch, 5e-6 for each exported weight.
 """
 
 import json
@@ -58,7 +58,7 @@ def finetuning(simulated_store: OmicsStore, alone: Path) -> tuple[str, ...]:
 def test_torchrun_fine_tunes_to_survival_what_one_process_does(
     runs: Any, finetuning: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """Their losses only: a bias that shifts every log hazard alike has no gradient but rounding, which Adam magnifies."""
+    """Their losses only: a bias that shifts all log hazards alike has rounding for a gradient, which Adam magnifies."""
     command = (*finetuning, f"outcome={SURVIVAL}")
     runs.finish(
         runs.start(*runs.train, *command, f"run_dir={tmp_path / 'alone'}"),
