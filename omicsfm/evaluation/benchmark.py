@@ -17,6 +17,7 @@ from omicsfm.evaluation.methods import Method
 from omicsfm.evaluation.predictions import write_parquet
 from omicsfm.evaluation.scoring import score_predictions
 from omicsfm.evaluation.task import Task
+from omicsfm.origin import code_commit
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "lightgbm", "torch")
 
@@ -123,6 +124,7 @@ def _provenance(task: Task, split: Split, seed: int, resamples: int) -> dict[str
         "seed": seed,
         "resamples": resamples,
         "omicsfm": omicsfm.__version__,
+        "commit": code_commit() or "unknown",
         "python": platform.python_version(),
         **{package: version(package) for package in PACKAGES},
     }
