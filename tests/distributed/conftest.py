@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -56,12 +57,15 @@ class Runs:
 
     def kill(self, process: Process, *, after: str) -> None:
         """SIGKILL to all processes of a run once it prints a line with ``after``."""
+        stuck = threading.Timer(SECONDS, os.killpg, (process.pid, signal.SIGKILL))
+        stuck.start()
         assert process.stdout is not None
-        for line in process.stdout:
-            if after in line:
-                os.killpg(process.pid, signal.SIGKILL)
-                break
+        reached = any(after in line for line in process.stdout)
+        stuck.cancel()
+        if reached:
+            os.killpg(process.pid, signal.SIGKILL)
         errors = process.communicate()[1]
+        assert reached, f"ended, or was stuck for {SECONDS} s, before it printed '{after}'\n{errors}"
         assert process.returncode == -signal.SIGKILL, errors
 
     def assert_same(self, run: Path, expected: Path) -> None:
