@@ -9,6 +9,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import EarlyStopping
 from torch import Tensor
 from tqdm import tqdm
 
@@ -37,6 +38,18 @@ class BestWeights(pl.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.loss, self.epoch, self.weights = state_dict["loss"], state_dict["epoch"], state_dict["weights"]
+
+
+class Patience(EarlyStopping):
+    """Stops when the validation loss has not fallen for ``patience`` epochs, in a resumed run as in any other."""
+
+    def __init__(self, patience: int) -> None:
+        # Lightning calls it last at the end of an epoch, behind SaveToResume, which would miss the epoch's verdict
+        super().__init__(VALIDATION_LOSS, patience=patience, check_finite=True, check_on_train_epoch_end=False)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.wait_count >= self.patience:  # killed after its last epoch
+            trainer.should_stop = True
 
 
 class SaveToResume(pl.Callback):

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import EarlyStopping
 from torch import Tensor, nn
 
 from omicsfm import distributed
@@ -19,7 +18,7 @@ from omicsfm.build import build
 from omicsfm.data.collate import BatchReader
 from omicsfm.data.loader import make_loader
 from omicsfm.seeding import derive
-from omicsfm.training.callbacks import VALIDATION_LOSS, BestWeights, Export, Progress, RunLog, SaveToResume
+from omicsfm.training.callbacks import BestWeights, Export, Patience, Progress, RunLog, SaveToResume
 from omicsfm.training.module import TrainingModule
 from omicsfm.training.strategies import plugins
 
@@ -76,7 +75,7 @@ def fit(
         total_steps=total_steps,
     )
     best = BestWeights()
-    callbacks: list[pl.Callback] = [best, EarlyStopping(VALIDATION_LOSS, patience=patience, check_finite=True)]
+    callbacks: list[pl.Callback] = [best, Patience(patience)]
     if run_dir is not None:
         callbacks += [RunLog(run_dir / "log.jsonl"), Progress(title=title, total_steps=total_steps)]
         if export is not None:

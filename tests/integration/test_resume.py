@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 from omicsfm.errors import InputError
 from omicsfm.training import callbacks, fit, strategies
+from omicsfm.training import run as run_module
 from omicsfm.training.main import compose
 from omicsfm.training.run import run
 
@@ -136,6 +137,36 @@ def test_a_run_resumes_after_its_last_whole_epoch_and_not_from_the_start(
     assert_same_run(folder, reference)
 
 
+@pytest.mark.parametrize("when", ["before its patience ends", "after its patience ended"])
+def test_a_resumed_run_remembers_its_best_epoch_and_how_long_it_has_waited(
+    overrides, tmp_path, monkeypatch, when: str
+) -> None:
+    folder = tmp_path / "flat"
+    command = [*overrides(folder), "optimizer.learning_rate=0.0", "task.patience=3", "task.epochs=8"]
+    step = fit.TrainingModule.training_step
+
+    def crash(module: Any, batch: Any, index: int) -> Any:
+        if module.trainer.current_epoch == 2:
+            raise OSError("power cut")
+        return step(module, batch, index)
+
+    def fail(file: Path, text: str) -> None:
+        raise OSError("power cut") if file.name == "finished.json" else AssertionError
+
+    with monkeypatch.context() as patch:
+        if when == "before its patience ends":
+            patch.setattr(fit.TrainingModule, "training_step", crash)
+        else:
+            run_module.claim(folder, compose(command))
+            patch.setattr(run_module, "_write", fail)
+        with pytest.raises(OSError, match="power cut"):
+            run(compose(command))
+    run(compose(command))
+    # nothing is learnt: the first epoch is the best, and the third after it the last
+    assert [line["epoch"] for line in log(folder)] == [0, 1, 2, 3]
+    assert json.loads((folder / "finished.json").read_text())["best epoch"] == 1
+
+
 @pytest.mark.parametrize("when", ["writing the resume file", "after the export", "before finished.json"])
 def test_a_crash_while_files_are_written_loses_nothing(overrides, reference, tmp_path, monkeypatch, when: str) -> None:
     folder = tmp_path / "crashed"
@@ -162,8 +193,6 @@ def test_a_crash_while_files_are_written_loses_nothing(overrides, reference, tmp
 
             patch.setattr(callbacks.Export, "on_train_epoch_end", crash)
         else:
-            import omicsfm.training.run as run_module
-
             write = run_module._write
 
             def fail(file: Path, text: str) -> None:
