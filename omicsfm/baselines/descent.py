@@ -20,11 +20,13 @@ def minimise(
     weights: Float[np.ndarray, "rows problems"],
     iterations: int,
     tolerance: float,
+    start: Coefficients | None = None,
 ) -> Coefficients:
     """Coefficients that minimise ``loss(design @ b) + 0.5 * sum(penalty * b**2)`` for every problem.
 
     ``design`` should have orthogonal columns (a rotated design): the preconditioner is diagonal. Stops where the
-    expected decrease falls under ``tolerance`` times the loss at zero, or after ``iterations``.
+    expected decrease falls under ``tolerance`` times the loss at zero, or after ``iterations``. Begins at ``start``, or
+    at zero.
     """
     columns, problems = penalty.shape
     rows, outputs = len(design), loss.outputs
@@ -33,11 +35,12 @@ def minimise(
     scale = np.maximum(scale, 1e-12)
 
     active = np.arange(problems)
-    b = solved.copy()
-    eta = np.zeros((rows, problems, outputs))
-    value = loss.value(eta, weights)
-    enough = tolerance * np.maximum(np.abs(value), 1e-12)
-    gradient = _pull(design, loss.gradient(eta, weights))
+    at_zero = np.zeros((rows, problems, outputs))
+    enough = tolerance * np.maximum(np.abs(loss.value(at_zero, weights)), 1e-12)
+    b = solved if start is None else start
+    eta = at_zero if start is None else push(design, start)
+    value = loss.value(eta, weights) + 0.5 * _dot(penalty[..., None] * b, b)
+    gradient = _pull(design, loss.gradient(eta, weights)) + penalty[..., None] * b
     direction = np.zeros_like(b)
     previous_gradient, previous_decrease = gradient, np.ones(problems)
     for step in range(iterations):
@@ -59,7 +62,7 @@ def minimise(
         uphill = slope > -0.1 * decrease  # conjugacy lost: fall back on the gradient
         direction[:, uphill] = -ascent[:, uphill]
         slope[uphill] = -decrease[uphill]
-        along = _push(design, direction)
+        along = push(design, direction)
         bend = loss.curvature(eta, along, weights) + (penalty[..., None] * direction**2).sum(axis=(0, 2))
         length = -slope / np.maximum(bend, 1e-300)
         length, eta, b, value = _shorten(loss, eta, b, along, direction, length, value, penalty, weights)
@@ -84,7 +87,8 @@ def _shorten(loss, eta, b, along, direction, length, value, penalty, weights):  
     return length, eta + size * along, b + size * direction, np.where(worse, value, tried)
 
 
-def _push(design: np.ndarray, b: np.ndarray) -> np.ndarray:
+def push(design: Float[np.ndarray, "rows columns"], b: Coefficients) -> Float[np.ndarray, "rows problems outputs"]:
+    """Linear predictors of every problem."""
     return (design @ b.reshape(len(b), -1)).reshape(len(design), *b.shape[1:])
 
 

@@ -7,8 +7,9 @@ cross-validated partial likelihood of Verweij and van Houwelingen (Statistics in
 participant-grouped folds.
 
 The work happens in rotated coordinates. With X = U S V^T a ridge penalty on the coefficients of X is the same penalty
-on the coefficients of US, which has at most as many columns as there are rows; all inner folds and penalties are
-solved together there (Hastie and Tibshirani, Biostatistics 2004).
+on the coefficients of US, which has at most as many columns as there are rows (Hastie and Tibshirani, Biostatistics
+2004). All inner folds are solved together there, along a path of ever weaker penalties, each started from the one
+before (Friedman, Hastie and Tibshirani, Journal of Statistical Software 2010).
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import pandas as pd
 from jaxtyping import Float, Shaped
 from scipy.special import expit, softmax
 
-from omicsfm.baselines.descent import minimise
+from omicsfm.baselines.descent import minimise, push
 from omicsfm.baselines.losses import LinearLoss, loss_of
 from omicsfm.data.splits import make_split
 from omicsfm.errors import InputError
@@ -29,6 +30,8 @@ from omicsfm.seeding import derive
 INNER_REPEATS, INNER_FOLDS = 3, 5
 PENALTIES_PER_FEATURE = tuple(10.0 ** np.linspace(-3.5, 2.5, 13))
 """Penalties tried, per feature: the leading eigenvalue of standardised features grows with their number."""
+PENALTIES_BEYOND_LEAST = 3
+"""The search goes from strong to weak penalties and ends after so many without a lesser held-out loss."""
 SEARCH_ITERATIONS, SEARCH_TOLERANCE = 500, 1e-10  # stopping earlier flatters weak penalties: it regularises too
 FINAL_ITERATIONS, FINAL_TOLERANCE = 5000, 1e-14
 
@@ -177,29 +180,32 @@ def _search(
     split = make_split(
         people, labels=target.stratum, repeats=INNER_REPEATS, folds=folds, seed=derive(seed, "inner folds")
     )
-    total = np.zeros(len(grid))
-    held_out = np.zeros((len(target), len(grid), loss.outputs))
-    for repeat in range(INNER_REPEATS):
-        masks = [split.masks(people, repeat, fold) for fold in range(folds)]
-        trained = np.stack([train for train, _ in masks], axis=1).astype(np.float64)
-        problem_weights = np.repeat(trained, len(grid), axis=1)  # [rows, folds x penalties]
-        solved = minimise(
+    masks = [split.masks(people, repeat, fold) for repeat in range(INNER_REPEATS) for fold in range(folds)]
+    trained = np.stack([train for train, _ in masks], axis=1).astype(np.float64)  # a problem for each inner fold
+    tested = np.stack([test for _, test in masks], axis=1)[:, :, None]
+    scored = _scored(target, trained)
+    start = np.zeros((design.shape[1], len(masks), loss.outputs))
+    least, chosen, since, held_out = np.inf, grid[-1], 0, np.zeros((len(target), loss.outputs))
+    for penalty in grid[::-1]:
+        start = minimise(
             loss,
             design,
-            penalty=ridge[:, None] * np.tile(grid, folds),
-            weights=problem_weights,
+            penalty=np.outer(ridge, np.full(len(masks), penalty)),
+            weights=trained,
             iterations=SEARCH_ITERATIONS,
             tolerance=SEARCH_TOLERANCE,
+            start=start,
         )
-        eta = (design @ solved.reshape(len(solved), -1)).reshape(len(design), folds, len(grid), loss.outputs)
-        flat = eta.reshape(len(design), -1, loss.outputs)
-        scored = np.repeat(_scored(target, trained), len(grid), axis=1)
-        excess = loss.value(flat, scored) - loss.value(flat, problem_weights)
-        total += excess.reshape(folds, len(grid)).sum(axis=0)
-        for fold, (_, test) in enumerate(masks):
-            held_out[test] += eta[test, fold] / INNER_REPEATS
-    best = int(np.flatnonzero(total == total.min())[-1])  # of equals the strongest penalty
-    return float(grid[best]), held_out[:, best]
+        eta = push(design, start)
+        excess = float((loss.value(eta, scored) - loss.value(eta, trained)).sum())
+        if excess < least:  # of equals the strongest penalty
+            least, chosen, since = excess, penalty, 0
+            held_out = np.where(tested, eta, 0.0).sum(axis=1) / INNER_REPEATS
+        else:
+            since += 1
+        if since == PENALTIES_BEYOND_LEAST:
+            break
+    return float(chosen), held_out
 
 
 def _scored(target: Target, trained: Float[np.ndarray, "rows folds"]) -> Float[np.ndarray, "rows folds"]:
