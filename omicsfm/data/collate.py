@@ -8,7 +8,8 @@ from jaxtyping import Int
 
 from omicsfm.contracts import Batch, ClassLabel, Measurement, Outcome, OutcomeSpec, Quantity, Survival
 from omicsfm.data.sampling import choose_features
-from omicsfm.data.store import OmicsStore, StoredMatrix
+from omicsfm.data.store import OmicsStore
+from omicsfm.data.stored_matrix import StoredMatrix
 from omicsfm.data.transforms import Chain
 from omicsfm.features import FeatureSpace
 from omicsfm.seeding import derive

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from omicsfm.contracts import OutcomeSpec
-from omicsfm.data.store import OmicsStore, StoredMatrix
+from omicsfm.data.store import OmicsStore
+from omicsfm.data.stored_matrix import StoredMatrix
 from omicsfm.errors import InputError, closest
 from omicsfm.features import NAMESPACES, FeatureSpace, likely_namespaces
 from omicsfm.paths import configs_dir

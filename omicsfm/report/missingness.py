@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from omicsfm.data.store import OmicsStore, StoredMatrix
+from omicsfm.data.store import OmicsStore
+from omicsfm.data.stored_matrix import StoredMatrix
 from omicsfm.report.read import write_table
 from omicsfm.report.style import INK, MUTED
 
