@@ -1,6 +1,7 @@
 # make demo    the main job end to end on a simulated cohort; prints the path of its report
 # make test    the suite                make lint    ruff, mypy, codespell
-# Both install into .venv first. Variables: PYTHON=python3.12, PIP_ARGS="--index-url ...", JOBS=8, PYTEST_ARGS="-k cox".
+# make bench SUITE=loader [SMALL=1]     limits of the machine, peers and ourselves; one line per goal
+# Each installs into .venv first. Variables: PYTHON=python3.12, PIP_ARGS="--index-url ...", JOBS=8, PYTEST_ARGS="-k cox".
 
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell $(p) -c 'import sys; sys.version_info >= (3, 11) and print("$(p)")' 2>/dev/null)))
 BIN := .venv/bin
@@ -8,7 +9,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 JOBS ?= 2
 export WANDB_MODE ?= offline
 
-.PHONY: demo test lint constraints clean
+.PHONY: demo test lint bench constraints clean
 
 # The split comes from the benchmark, so that pretraining and fine-tuning leave out the people of fold 0 who are tested last.
 # One thread: the demo's tensors are small, and on a busy machine several threads mostly wait for each other (7 s became 74).
@@ -37,6 +38,9 @@ lint: .venv/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell
+
+bench: .venv/installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks $(SUITE) $(if $(SMALL),--small)
 
 .venv/bin/python:
 	@test -n "$(PYTHON)" || { echo "No CPython 3.11 or newer found. Install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
