@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from omicsfm.data.ingest.checks import check_copies, check_names, check_scale, settle_zeros
+from omicsfm.data.ingest.checks import check_scale, settle_zeros
 from omicsfm.data.ingest.cohort import CohortFile, ModalitySpec
 from omicsfm.data.ingest.cohort_file import parse_cohort, read_cohort_file
 from omicsfm.data.ingest.join import Joined, join_matrix, visit_keys
+from omicsfm.data.ingest.leakage import check_copies, check_names
 from omicsfm.data.ingest.matrices import RawMatrix, read_annotated_matrix, read_matrix
 from omicsfm.data.ingest.outcomes import ReadOutcome, check_outcome, read_outcome
 from omicsfm.data.ingest.tables import kind_of, obs_table, read_annotated, sha256_of
