@@ -1,4 +1,4 @@
-"""``python -m benchmarks SUITE [--small] [--json FILE]``: run a suite, print one line per goal, exit 1 on a failed must.
+"""``python -m benchmarks SUITE``: run a suite, print one line per goal, exit 1 on a failed must.
 
 A suite is a module ``benchmarks/SUITE.py`` with ``def run(small: bool) -> list[Goal]``; it measures the limits of the
 machine, the peers and ourselves in one run, contestants in fresh processes and interleaved.
@@ -8,7 +8,7 @@ import argparse
 import importlib
 import json
 import platform
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def _arguments() -> argparse.Namespace:
 def _origin() -> dict[str, object]:
     packages = ("omicsfm", "torch", "numpy", "numba", "anndata", "h5py")
     return {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": code_commit(),
         "python": platform.python_version(),
         "machine": platform.platform(),
