@@ -1,12 +1,14 @@
 """What every baseline is given and gives back."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
+from omicsfm.data.row_labels import at_rows
+from omicsfm.data.transforms import Labels
 from omicsfm.metrics.targets import Target
 
 
@@ -16,12 +18,11 @@ class Block:
 
     values: Float[np.ndarray, "rows features"]
     scale: str
-    platforms: tuple[str, ...] = ()
-    """Each row's platform, or nothing where the cohort has one."""
+    labels: Labels = field(default_factory=dict)
+    """What is said of each row, such as its platform."""
 
     def __getitem__(self, rows: Int[np.ndarray, " chosen"]) -> "Block":
-        platforms = tuple(self.platforms[row] for row in rows) if self.platforms else ()
-        return Block(self.values[rows], self.scale, platforms)
+        return Block(self.values[rows], self.scale, at_rows(self.labels, rows))
 
     @property
     def measured(self) -> Bool[np.ndarray, " rows"]:

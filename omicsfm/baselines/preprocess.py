@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from omicsfm.baselines.base import Block, OmicsTable
+from omicsfm.data.row_labels import at_rows
 from omicsfm.data.transforms import default_transform
 
 MOST_MISSING = 0.5
@@ -38,7 +39,7 @@ def _dense(train: Block, test: Block) -> Matrices:
     if not measured.any():
         return Matrices(np.zeros((len(train.values), 0)), np.zeros((len(test.values), 0)))
     chain = default_transform(train.scale)
-    chain.fit(train.values[measured], _of(train.platforms, measured))
+    chain.fit(train.values[measured], at_rows(train.labels, measured))
     fitted, applied = _apply(chain, train), _apply(chain, test)
     kept = np.isnan(fitted).mean(axis=0) < MOST_MISSING
     fitted, applied = fitted[:, kept], applied[:, kept]
@@ -51,9 +52,5 @@ def _apply(chain, block: Block) -> Dense:  # type: ignore[no-untyped-def]
     measured = block.measured
     out = np.full(block.values.shape, np.nan)
     if measured.any():
-        out[measured] = chain(block.values[measured], _of(block.platforms, measured))
+        out[measured] = chain(block.values[measured], at_rows(block.labels, measured))
     return out
-
-
-def _of(platforms: tuple[str, ...], rows: np.ndarray) -> tuple[str, ...]:
-    return tuple(platform for platform, kept in zip(platforms, rows, strict=True) if kept) if platforms else ()

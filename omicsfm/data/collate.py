@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Int
 
 from omicsfm.contracts import Batch, ClassLabel, Measurement, Outcome, OutcomeSpec, Quantity, Survival
+from omicsfm.data.row_labels import at_rows, row_labels
 from omicsfm.data.sampling import choose_features
 from omicsfm.data.store import OmicsStore
 from omicsfm.data.stored_matrix import StoredMatrix
@@ -40,7 +41,11 @@ class BatchReader:
         self.transforms = dict(transforms)
         self.outcomes = {spec.name: spec for spec in outcomes}
         self.max_features = max_features
-        self.platforms = store.visits["platform"].astype(str).to_numpy() if "platform" in store.visits else None
+        self._labels = {
+            name: row_labels(store, name, chain.columns)
+            for name, chain in self.transforms.items()
+            if name in store.modalities
+        }
         self._columns = {
             name: space.align(store.modalities[name].features).position
             for name, space in self.features.items()
@@ -107,8 +112,7 @@ class BatchReader:
         known = columns >= 0
         values[:, columns[known]] = raw[:, known]
         below[:, columns[known]] = raw_below[:, known]
-        platforms = () if self.platforms is None else tuple(self.platforms[rows])
-        return self.transforms[name](values, platforms), below
+        return self.transforms[name](values, at_rows(self._labels[name], rows)), below
 
 
 def fit_transforms(store: OmicsStore, *, rows: Int[np.ndarray, " training"], chains: Mapping[str, Chain]) -> None:
@@ -116,8 +120,7 @@ def fit_transforms(store: OmicsStore, *, rows: Int[np.ndarray, " training"], cha
     for name, chain in chains.items():
         matrix = store.modalities[name]
         measured = np.intersect1d(rows, matrix.rows)
-        platforms = tuple(store.visits["platform"].astype(str).iloc[measured]) if "platform" in store.visits else ()
-        chain.fit(matrix.read(measured)[0], platforms)
+        chain.fit(matrix.read(measured)[0], at_rows(row_labels(store, name, chain.columns), measured))
 
 
 def read_outcome(store: OmicsStore, spec: OutcomeSpec, rows: Int[np.ndarray, " visits"]) -> Outcome:

@@ -10,7 +10,9 @@ from jaxtyping import Bool, Int, Shaped
 
 from omicsfm.baselines.base import Block, OmicsTable
 from omicsfm.contracts import OutcomeSpec
+from omicsfm.data.row_labels import at_rows, row_labels
 from omicsfm.data.store import OmicsStore
+from omicsfm.data.transforms import default_transform
 from omicsfm.errors import InputError, closest
 from omicsfm.evaluation.clinical import CLINICAL, clinical_block, has_clinical
 from omicsfm.metrics.targets import ClassTarget, QuantityTarget, SurvivalTarget, Target, class_target
@@ -35,12 +37,11 @@ class Task:
     @cached_property
     def table(self) -> OmicsTable:
         """Every modality's values in the declared scale, NaN where not measured; and ``clinical``, where known."""
-        visits = self.store.visits
-        platforms = tuple(visits["platform"].astype(str).to_numpy()[self.rows]) if "platform" in visits else ()
-        blocks = {
-            name: Block(matrix.read(self.rows)[0], matrix.features.scale, platforms)
-            for name, matrix in self.store.modalities.items()
-        }
+        blocks = {}
+        for name, matrix in self.store.modalities.items():
+            scale = matrix.features.scale
+            labels = row_labels(self.store, name, default_transform(scale).columns)
+            blocks[name] = Block(matrix.read(self.rows)[0], scale, at_rows(labels, self.rows))
         if has_clinical(self.store):
             blocks[CLINICAL] = clinical_block(self.store, self.rows)
         return OmicsTable(blocks, self.participant_ids)

@@ -3,15 +3,16 @@
 import pytest
 
 from omicsfm.build import build, resolve
-from omicsfm.data.transforms import Chain, RobustZ
+from omicsfm.data.transforms.chain import Chain
+from omicsfm.data.transforms.robust_z import RobustZ
 from omicsfm.errors import InputError
 
 
 def test_a_mapping_with_a_target_becomes_an_object_and_its_members_are_built_first() -> None:
     chain = build(
         {
-            "_target_": "omicsfm.data.transforms.Chain",
-            "steps": [{"_target_": "omicsfm.data.transforms.RobustZ"}],
+            "_target_": "omicsfm.data.transforms.chain.Chain",
+            "steps": [{"_target_": "omicsfm.data.transforms.robust_z.RobustZ"}],
         }
     )
     assert isinstance(chain, Chain)
@@ -49,12 +50,12 @@ def test_a_target_outside_the_rooms_is_refused(target: object) -> None:
 @pytest.mark.parametrize(
     "target",
     [
-        "omicsfm.data.transforms.np.load",  # an imported module is no room
-        "omicsfm.data.transforms.InputError",  # imported into the room, defined elsewhere
+        "omicsfm.data.transforms.chain.np.load",  # an imported module is no room
+        "omicsfm.data.transforms.scales.InputError",  # imported into the room, defined elsewhere
         "omicsfm.model.omics_model.torch",
         "omicsfm.model.omics_model.nn.Module",
-        "omicsfm.data.transforms.default_transform",  # a function, not a class
-        "omicsfm.data.transforms.__class__",
+        "omicsfm.data.transforms.scales.default_transform",  # a function, not a class
+        "omicsfm.data.transforms.chain.__class__",
         "omicsfm.model.no_such_module.Thing",
     ],
 )
@@ -65,14 +66,14 @@ def test_only_classes_defined_in_a_room_resolve(target: str) -> None:
 
 def test_a_near_miss_names_the_class_that_was_meant() -> None:
     with pytest.raises(InputError, match="did you mean 'RobustZ'"):
-        resolve("omicsfm.data.transforms.RobustZz")
+        resolve("omicsfm.data.transforms.robust_z.RobustZz")
 
 
 def test_an_unknown_key_names_the_one_that_was_meant() -> None:
     with pytest.raises(InputError, match="Chain does not take 'step'; did you mean 'steps'"):
-        build({"_target_": "omicsfm.data.transforms.Chain", "step": []})
+        build({"_target_": "omicsfm.data.transforms.chain.Chain", "step": []})
 
 
 def test_a_missing_key_is_named() -> None:
     with pytest.raises(InputError, match="Chain needs 'steps'"):
-        build({"_target_": "omicsfm.data.transforms.Chain"})
+        build({"_target_": "omicsfm.data.transforms.chain.Chain"})

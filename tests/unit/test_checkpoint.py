@@ -60,9 +60,9 @@ def parts(make_spec, make_model, rng) -> dict[str, Any]:
         name: FeatureSpace(name, tuple(f"{name}-{n}" for n in range(size)), "local", scales[name], "olink")
         for name, size in SIZES.items()
     }
-    platforms = ["a", "b"] * 20
+    labels = {"platform": np.array(["a", "b"] * 20)}
     values = {name: rng.lognormal(size=(40, size)).astype(np.float32) for name, size in SIZES.items()}
-    transforms = {name: default_transform(scales[name]).fit(values[name], platforms) for name in SIZES}
+    transforms = {name: default_transform(scales[name]).fit(values[name], labels) for name in SIZES}
     return {
         "model": model,
         "model_spec": make_spec(sizes=SIZES, heads=heads),
@@ -114,7 +114,7 @@ def test_what_is_opened_is_what_was_saved(parts, saved, make_batch, rng) -> None
     assert opened.features == parts["features"]
     assert opened.outcomes == OUTCOMES
     unseen = rng.lognormal(size=(5, 4)).astype(np.float32)
-    names = ["a", "b", "c", "a", "b"]
+    names = {"platform": np.array(["a", "b", "c", "a", "b"])}
     np.testing.assert_array_equal(
         opened.transforms["metabolome"](unseen, names), parts["transforms"]["metabolome"](unseen, names)
     )
@@ -256,7 +256,7 @@ def test_a_head_that_it_does_not_have_is_named_with_those_it_has(saved) -> None:
 
 def test_a_model_without_heads_and_transforms_without_arrays_are_saved_too(parts, make_spec, tmp_path) -> None:
     spec = make_spec(sizes=SIZES)
-    chain = {"_target_": "omicsfm.data.transforms.Chain", "steps": []}
+    chain = {"_target_": "omicsfm.data.transforms.chain.Chain", "steps": []}
     bare = {**parts, "model": build(spec), "model_spec": spec, "outcomes": ()}
     save_checkpoint(tmp_path / "c", **{**bare, "transforms": {name: build(chain) for name in SIZES}})
     opened = load_checkpoint(tmp_path / "c")

@@ -98,10 +98,10 @@ def test_a_batch_holds_the_transformed_values_of_the_asked_rows_in_their_order(s
     parts = model_parts(store)
     rows = np.array([13, 2, 13, 0])
     batch = BatchReader(store, **parts).read(rows)
-    platforms = store.visits["platform"].iloc[rows].tolist()
+    labels = {"platform": store.visits["platform"].to_numpy(dtype=str)[rows]}
     for name, matrix in store.modalities.items():
         raw, below = matrix.read(rows)
-        expected = parts["transforms"][name](raw, platforms)
+        expected = parts["transforms"][name](raw, labels)
         np.testing.assert_array_equal(dense(batch, name, raw.shape[1]), expected)
         measured = batch.measurements[name]
         assert measured.below_limit.sum() == (below & ~np.isnan(raw)).sum()
@@ -215,7 +215,7 @@ def test_transforms_are_fitted_on_training_rows_alone(tmp_path) -> None:
 def test_a_cohort_without_platforms_is_read_with_the_statistics_of_all(store, tmp_path) -> None:
     parts = model_parts(store)
     bare = cohort(tmp_path / "bare", platform=False)
-    pooled = parts["transforms"]["proteome"](store.modalities["proteome"].read(np.arange(VISITS))[0], ())
+    pooled = parts["transforms"]["proteome"](store.modalities["proteome"].read(np.arange(VISITS))[0])
     np.testing.assert_array_equal(dense(BatchReader(bare, **parts).read(np.arange(VISITS)), "proteome", 8), pooled)
 
 
