@@ -2,8 +2,8 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -30,7 +30,8 @@ NAMESPACES: dict[str, re.Pattern[str] | None] = {
 """Known kinds of feature identifier with the form their ids have; None where names are free text.
 ``local`` ids mean nothing outside their cohort."""
 
-MIN_SHARED = 0.5  # under this share of a checkpoint's features a prediction would rest on guesses
+SCALES_JOINED_BY = "|"
+MIN_SHARED = 0.5  # under this share of what a training cohort measured a prediction would rest on guesses
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Alignment:
     target_size: int
     unknown: tuple[str, ...]
     """Source features the target does not have."""
+    shares: Mapping[str, float]
+    """Matched features as a share of each panel of the target."""
 
     @property
     def matched(self) -> int:
@@ -48,9 +51,16 @@ class Alignment:
         return int((self.position >= 0).sum())
 
     @property
+    def nearest(self) -> str:
+        """Name of the panel that is covered best."""
+        return max(self.shares, key=lambda name: self.shares[name])
+
+    @property
     def share(self) -> float:
-        """Matched features as a share of the target's."""
-        return self.matched / self.target_size if self.target_size else 0.0
+        """Matched features as a share of the target's, or where the target joins the panels of several cohorts of the
+        panel that is covered best.
+        """
+        return self.shares[self.nearest]
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,12 @@ class FeatureSpace:
     ids: tuple[str, ...]
     namespace: str = "local"
     scale: str = "identity"
+    """The scale of the values; scales joined by ``|`` where cohorts differ."""
     platform: str = ""
+    cohort: str = field(default="", compare=False)
+    """Whose ids these are: ids of namespace local mean nothing beyond it."""
+    panels: Mapping[str, Int[np.ndarray, " panel"]] = field(default_factory=dict, compare=False)
+    """Positions of the features that each cohort of a training has; empty where one cohort has them all."""
 
     def __post_init__(self) -> None:
         if self.namespace not in NAMESPACES:
@@ -92,7 +107,8 @@ class FeatureSpace:
         """Where the features of ``source`` stand in this space.
 
         Raises:
-            InputError: The namespaces or scales differ, or under half of this space's features are in ``source``.
+            InputError: The namespaces or scales differ, or ``source`` has under half of this space's features, and of
+                every panel's where it joins several.
         """
         likely = [n for n in likely_namespaces(source.ids) if n != source.namespace]
         way_out = f"Prepare the store with ids in namespace {self.namespace}" + (
@@ -105,22 +121,43 @@ class FeatureSpace:
                 f"{self.modality}: the checkpoint's features are in namespace {self.namespace}, the store's in "
                 f"{source.namespace}; equal ids would not mean the same thing. {way_out}"
             )
-        position = np.array([self.index.get(feature, -1) for feature in source.ids], dtype=np.int64)
+        position = self.places(source)
         unknown = tuple(f for f, p in zip(source.ids, position, strict=True) if p < 0)
-        alignment = Alignment(position, len(self), unknown)
+        alignment = Alignment(position, len(self), unknown, self._shares(position))
         if alignment.share < MIN_SHARED:
             example = unknown[0] if unknown else "none"
+            best = f"at best {alignment.share:.0%} of what {alignment.nearest} measured, " if self.panels else ""
             raise InputError(
                 f"{self.modality}: the checkpoint knows {len(self):,} features (namespace {self.namespace}, first "
-                f"'{self.ids[0]}'); the store shares {alignment.matched:,} of them (first unknown '{example}'), under "
-                f"half. {way_out}"
+                f"'{self.ids[0]}'); the store shares {alignment.matched:,} of them (first unknown '{example}'), {best}"
+                f"under half. {way_out}"
             )
-        if source.scale != self.scale:
+        if not set(source.scale.split(SCALES_JOINED_BY)) <= set(self.scale.split(SCALES_JOINED_BY)):
+            known = " or ".join(self.scale.split(SCALES_JOINED_BY))
             raise InputError(
-                f"{self.modality}: the checkpoint was trained on values in scale {self.scale}; the store's are in "
-                f"{source.scale}. Prepare the store from values in scale {self.scale}."
+                f"{self.modality}: the checkpoint was trained on values in scale {known}; the store's are in "
+                f"{source.scale}. Prepare the store from values in scale {known}."
             )
         return alignment
+
+    def places(self, source: "FeatureSpace") -> Int[np.ndarray, " source"]:
+        """Position of each feature of ``source`` in this space, -1 where it is not there."""
+        own = [self.index.get(feature, -1) for feature in source.ids]
+        if self.namespace == "local" and -1 in own:
+            own = [
+                place if place >= 0 else self.index.get(of_cohort(feature, source.cohort), -1)
+                for feature, place in zip(source.ids, own, strict=True)
+            ]
+        return np.array(own, dtype=np.int64)
+
+    def _shares(self, position: Int[np.ndarray, " source"]) -> dict[str, float]:
+        panels = self.panels or {"": np.arange(len(self))}
+        return {name: float(np.isin(panel, position).mean()) if len(panel) else 0.0 for name, panel in panels.items()}
+
+
+def of_cohort(feature: str, cohort: str) -> str:
+    """A local id where those of several cohorts stand side by side."""
+    return f"{cohort}/{feature}"
 
 
 def likely_namespaces(ids: Sequence[str]) -> list[str]:

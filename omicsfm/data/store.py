@@ -81,8 +81,12 @@ class OmicsStore:
                     "Update omicsfm, or prepare the store again."
                 )
             modalities = {
-                name: StoredMatrix(path / "modalities" / name, _read_features(path, name, entry), entry["layout"])
-                for name, entry in manifest["modalities"].items()
+                modality: StoredMatrix(
+                    path / "modalities" / modality,
+                    _read_features(path, modality, entry, manifest["name"]),
+                    entry["layout"],
+                )
+                for modality, entry in manifest["modalities"].items()
             }
             specs = {
                 name: OutcomeSpec(**{**spec, "classes": tuple(spec["classes"])})
@@ -103,6 +107,16 @@ class OmicsStore:
     def name(self) -> str:
         """The cohort's name."""
         return self.manifest["name"]
+
+    @property
+    def people(self) -> str:
+        """Whose participant ids these are: where two stores say the same, equal ids are one person."""
+        return self.manifest.get("people") or self.name
+
+    @property
+    def stores(self) -> tuple["OmicsStore", ...]:
+        """The cohorts that this is made of: itself (a ``StoreUnion`` has several)."""
+        return (self,)
 
     @property
     def fingerprint(self) -> str:
@@ -139,13 +153,15 @@ def write_store(
     outcomes: pd.DataFrame,
     outcome_specs: Mapping[str, OutcomeSpec],
     matrices: Mapping[str, Matrix],
+    people: str = "",
     subgroups: tuple[str, ...] = (),
     policy: Mapping[str, Any] | None = None,
     source: Mapping[str, Any] | None = None,
 ) -> OmicsStore:
     """Write a store under a temporary name, rename it to ``path``, and open it.
 
-    ``visits`` and ``outcomes`` have one row per visit in the same order; ``source`` is what the intake counted
+    ``visits`` and ``outcomes`` have one row per visit in the same order; ``people`` names whose participant ids they
+    bear, where that is not the cohort's own; ``source`` is what the intake counted
     (matched and unmatched keys, say), kept in the manifest. An existing store at ``path`` is replaced, an
     existing folder that is no store is refused.
     """
@@ -163,6 +179,7 @@ def write_store(
         manifest = {
             "format": FORMAT,
             "name": name,
+            "people": people or name,
             "participants": int(visits["participant_id"].nunique()),
             "visits": len(visits),
             "modalities": entries,
@@ -213,9 +230,9 @@ def _write_matrix(directory: Path, matrix: Matrix) -> dict[str, Any]:
     }
 
 
-def _read_features(path: Path, modality: str, entry: Mapping[str, Any]) -> FeatureSpace:
+def _read_features(path: Path, modality: str, entry: Mapping[str, Any], cohort: str) -> FeatureSpace:
     ids = pd.read_parquet(path / "modalities" / modality / "features.parquet")["feature_id"]
-    return FeatureSpace(modality, tuple(ids), entry["namespace"], entry["scale"], entry["platform"])
+    return FeatureSpace(modality, tuple(ids), entry["namespace"], entry["scale"], entry["platform"], cohort)
 
 
 def _sha256(file: Path) -> str:

@@ -97,6 +97,8 @@ class CohortFile:
     visits: VisitsSpec
     modalities: Mapping[str, ModalitySpec]
     outcomes: Mapping[str, OutcomeRule]
+    people: str = ""
+    """Whose participant ids these are, where another cohort has the same people under the same ids."""
     subgroups: tuple[str, ...] = ()
     require: tuple[str, ...] = ()
     policy: Mapping[str, Any] = field(default_factory=dict)

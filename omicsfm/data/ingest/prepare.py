@@ -62,6 +62,7 @@ def prepare(cohort: Path, store: Path) -> OmicsStore:
         return write_store(
             store,
             name=said.name,
+            people=said.people,
             visits=final.store,
             outcomes=pd.DataFrame(columns, index=final.store.index),
             outcome_specs={outcome.spec.name: outcome.spec for outcome in own},
