@@ -18,10 +18,10 @@ from omicsfm.data.ingest.cohort import (
 )
 from omicsfm.data.ingest.columns import ColumnRule, compile_pattern
 from omicsfm.data.ingest.conditions import Conditions, Test
+from omicsfm.data.transforms.scales import SCALES
 from omicsfm.errors import InputError, closest
 from omicsfm.features import NAMESPACES
 
-SCALES = ("counts", "tpm", "raw", "log2", "log10", "ln", "relative_abundance", "identity")
 REPEATED = ("refuse", "number")
 LAYOUTS = ("rows_are_visits", "columns_are_visits")
 DAYS = {"time_days": 1.0, "time_weeks": 7.0, "time_months": 30.4375, "time_years": 365.25}
@@ -51,7 +51,9 @@ def read_cohort_file(path: Path) -> CohortFile:
 
 def parse_cohort(node: Any, *, where: str, folder: Path | None) -> CohortFile:
     """Check the mapping of a COHORT.yaml. ``folder`` None means that a .h5mu holds visits and matrices itself."""
-    top = _mapping(node, where, ("name", "visits", "modalities", "outcomes", "subgroups", "require", "policy"))
+    top = _mapping(
+        node, where, ("name", "people", "visits", "modalities", "outcomes", "subgroups", "require", "policy")
+    )
     embedded = folder is None
     needed = ("modalities",) if embedded else ("name", "visits", "modalities")
     for key in needed:
@@ -74,6 +76,7 @@ def parse_cohort(node: Any, *, where: str, folder: Path | None) -> CohortFile:
             str(name): _outcome(str(name), entry, f"{where}: outcomes.{name}")
             for name, entry in _mapping(top.get("outcomes") or {}, f"{where}: outcomes").items()
         },
+        people=str(top.get("people") or ""),
         subgroups=_names(top.get("subgroups"), f"{where}: subgroups"),
         require=require,
         policy=_mapping(top.get("policy") or {}, f"{where}: policy", POLICY_KEYS),
