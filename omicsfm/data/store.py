@@ -12,11 +12,9 @@
 Nothing here knows torch, anndata or the model.
 """
 
-import hashlib
 import json
-import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,11 +25,10 @@ from jaxtyping import Bool, Int
 from scipy import sparse
 
 from omicsfm.contracts import OutcomeSpec
+from omicsfm.data.store_writer import FORMAT, StoreWriter
 from omicsfm.data.stored_matrix import StoredMatrix
 from omicsfm.errors import InputError, closest
 from omicsfm.features import FeatureSpace
-
-FORMAT = 1
 
 
 @dataclass(frozen=True)
@@ -161,80 +158,43 @@ def write_store(
     """Write a store under a temporary name, rename it to ``path``, and open it.
 
     ``visits`` and ``outcomes`` have one row per visit in the same order; ``people`` names whose participant ids they
-    bear, where that is not the cohort's own; ``source`` is what the intake counted
-    (matched and unmatched keys, say), kept in the manifest. An existing store at ``path`` is replaced, an
-    existing folder that is no store is refused.
+    bear, where that is not the cohort's own; ``source`` is what the intake counted (matched and unmatched keys, say),
+    kept in the manifest. An existing store at ``path`` is replaced, an existing folder that is no store is refused.
+    What does not fit in memory goes through a ``StoreWriter``, block by block.
     """
-    path = Path(path)
-    if path.exists() and not (path / "manifest.json").exists() and (path.is_file() or any(path.iterdir())):
-        raise InputError(f"{path}: exists and is not a store; it is left alone. Name another folder.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
+    writer = StoreWriter(path)
+    writer.discard()
     try:
-        visits.reset_index(drop=True).to_parquet(partial / "visits.parquet")
-        outcomes.reset_index(drop=True).to_parquet(partial / "outcomes.parquet")
-        entries = {modality: _write_matrix(partial / "modalities" / modality, m) for modality, m in matrices.items()}
-        manifest = {
-            "format": FORMAT,
-            "name": name,
-            "people": people or name,
-            "participants": int(visits["participant_id"].nunique()),
-            "visits": len(visits),
-            "modalities": entries,
-            "outcomes": {outcome: asdict(spec) for outcome, spec in outcome_specs.items()},
-            "subgroups": list(subgroups),
-            "policy": dict(policy or {}),
-            "source": dict(source or {}),
-            "files": {str(f.relative_to(partial)): _sha256(f) for f in sorted(partial.rglob("*")) if f.is_file()},
-        }
-        manifest["fingerprint"] = hashlib.sha256(json.dumps(manifest["files"], sort_keys=True).encode()).hexdigest()
-        (partial / "manifest.json").write_text(json.dumps(manifest, indent=1, default=str))
-        if path.exists():
-            shutil.rmtree(path)
-        partial.rename(path)
+        entries = {modality: _write_matrix(writer, matrix) for modality, matrix in matrices.items()}
+        writer.finish(
+            name=name,
+            people=people or name,
+            visits=visits,
+            outcomes=outcomes,
+            outcome_specs=outcome_specs,
+            modalities=entries,
+            subgroups=subgroups,
+            policy=policy,
+            source=source,
+        )
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
+        writer.discard()
         raise
     return OmicsStore.open(path)
 
 
-def _write_matrix(directory: Path, matrix: Matrix) -> dict[str, Any]:
-    directory.mkdir(parents=True)
-    features = matrix.features
-    pd.DataFrame({"feature_id": list(features.ids)}).to_parquet(directory / "features.parquet")
-    np.save(directory / "rows.npy", np.asarray(matrix.rows, dtype=np.int64))
-    if sparse.issparse(matrix.values):
-        csr = sparse.csr_matrix(matrix.values)
-        np.save(directory / "indptr.npy", csr.indptr.astype(np.int64))
-        np.save(directory / "indices.npy", csr.indices.astype(np.int32))
-        np.save(directory / "data.npy", csr.data.astype(np.float32))
-        missing, layout = 0, "csr"
-    else:
-        np.save(directory / "values.npy", np.asarray(matrix.values, dtype=np.float32))
-        missing, layout = int(np.isnan(matrix.values).sum()), "dense"
-    below = matrix.below_limit
-    if below is not None and below.any():
-        np.save(directory / "below_limit.npy", np.asarray(below, dtype=bool))
-    return {
-        "namespace": features.namespace,
-        "scale": features.scale,
-        "platform": features.platform,
-        "layout": layout,
-        "features": len(features),
-        "visits": len(matrix.rows),
-        "missing": missing,
-        "below_limit": int(below.sum()) if below is not None else 0,
-        "feature_fingerprint": features.fingerprint,
-    }
+def _write_matrix(writer: StoreWriter, matrix: Matrix) -> dict[str, Any]:
+    values, below, entries = matrix.values, matrix.below_limit, None
+    if not isinstance(values, np.ndarray):
+        values = sparse.csr_matrix(values, copy=not values.has_canonical_format)
+        values.sum_duplicates()  # and sorts the feature numbers of each row
+        entries = np.diff(values.indptr)
+    limited = below is not None and bool(below.any())
+    own = writer.add(matrix.features, matrix.rows, entries=entries, below_limit=limited)
+    own.write(np.arange(len(matrix.rows)), values, below if limited else None)
+    return own.close()
 
 
 def _read_features(path: Path, modality: str, entry: Mapping[str, Any], cohort: str) -> FeatureSpace:
     ids = pd.read_parquet(path / "modalities" / modality / "features.parquet")["feature_id"]
     return FeatureSpace(modality, tuple(ids), entry["namespace"], entry["scale"], entry["platform"], cohort)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
