@@ -1,63 +1,156 @@
-"""What a matrix must not be: on another scale than declared."""
+"""What a matrix must not be: on another scale than declared. Judged from running sums over blocks of rows."""
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from omicsfm.data.ingest.blocks import Matched, Values
 from omicsfm.data.ingest.cohort import ModalitySpec
 from omicsfm.data.ingest.join import Joined
-from omicsfm.data.ingest.matrices import Values
 from omicsfm.errors import InputError
 
-NOT_NEGATIVE = ("counts", "tpm", "raw", "relative_abundance")
-LARGEST_LOG = {"log2": 64.0, "log10": 20.0, "ln": 45.0}
-"""No assay counts to 2^64; a larger value means that the logarithm was not taken."""
+NOT_NEGATIVE = ("counts", "tpm", "raw", "concentration", "relative_abundance")
+LARGEST = {"log2": 64.0, "npx": 40.0, "log10": 20.0, "ln": 45.0}
+"""No assay counts to 2^64, and NPX of 2^40 would be a trillion times the control: the logarithm was not taken."""
+LARGEST_SUM = {"tpm": 1.05e6, "relative_abundance": 1.02}
+"""What the values of a visit may sum to. Less is legal: a file may hold some of the features only."""
+TPM_IN_LOG2 = 20.0  # log2 of a million
+MANY = 1000  # genes, of which some has a TPM above 20 in any tissue
+NARROW = 10.0  # highest over lowest value; log2 intensities lie within this, intensities do not
 ROUNDING = 1e-9  # of the largest value
 
 
+class ScaleCheck:
+    """Whether one modality's values can be on the scale declared for them."""
+
+    def __init__(self, spec: ModalitySpec, features: Sequence[str], visits: pd.DataFrame) -> None:
+        """``visits`` name participant and visit of each place that a block gives."""
+        self.spec, self.features, self.visits = spec, features, visits
+        self.seen = {
+            "measured": np.zeros((), np.int64),
+            "lowest": np.array(np.inf),
+            "highest": np.array(-np.inf),
+            "smallest_positive": np.array(np.inf),
+            "highest_sum": np.array(-np.inf),
+            "infinite": np.zeros((), bool),
+            "fractional": np.zeros((), bool),
+        }
+
+    def update(self, block: Matched) -> None:
+        """Look at one block."""
+        numbers, seen = _stored(block.values), self.seen
+        numbers = numbers[~np.isnan(numbers)]
+        finite = numbers[np.isfinite(numbers)]
+        seen["measured"] += numbers.size
+        seen["infinite"] |= len(finite) < len(numbers)
+        if not len(finite):
+            return
+        positive = finite.min(where=finite > 0, initial=np.inf)
+        np.minimum(seen["lowest"], finite.min(), out=seen["lowest"])
+        np.maximum(seen["highest"], finite.max(), out=seen["highest"])
+        np.minimum(seen["smallest_positive"], positive, out=seen["smallest_positive"])
+        if self.spec.scale == "counts":
+            seen["fractional"] |= bool((finite != np.round(finite)).any())
+        if self.spec.scale in LARGEST_SUM:
+            np.maximum(seen["highest_sum"], _sums(block.values).max(initial=-np.inf), out=seen["highest_sum"])
+
+    def finish(self, again: Callable[[], Iterable[Matched]]) -> None:
+        """Refuse values that the declared scale cannot hold, or that no assay gives on it.
+
+        Raises:
+            InputError: Infinite values; negative or fractional ones on a scale that has none; a logarithm never taken,
+                or taken and not declared; visits that sum to more than all there is.
+        """
+        seen, scale = {name: value.item() for name, value in self.seen.items()}, self.spec.scale
+        lowest, highest = seen["lowest"], seen["highest"]
+        if seen["infinite"]:
+            self._refuse(again, np.isinf, "infinite (first", "A logarithm of zero? Leave such cells empty.")
+        if scale in NOT_NEGATIVE and lowest < -ROUNDING * max(highest, 0.0):
+            way_out = "If these are NPX or log2 values, set scale: npx or log2 in COHORT.yaml; if they are z-scores, "
+            self._refuse(again, lambda x: x < 0, "negative (lowest", f"{way_out}scale: identity.", extreme=lowest)
+        if seen["fractional"]:
+            way_out = "If these are TPM, set scale: tpm in COHORT.yaml; if other intensities, scale: raw or log2."
+            self._refuse(again, lambda x: x != np.round(x), "not whole numbers (first", way_out)
+        if scale == "relative_abundance" and highest > 1:
+            way_out = "Divide percentages by 100, or set scale: counts or raw."
+            self._refuse(again, lambda x: x > 1, "above 1 (highest", way_out, extreme=highest)
+        if highest > (limit := LARGEST.get(scale, np.inf)):
+            way_out = "Was the logarithm taken? If not, set scale: raw or concentration."
+            self._refuse(again, lambda x: x > limit, f"above {limit:g} (highest", way_out, extreme=highest)
+        if seen["highest_sum"] > (limit := LARGEST_SUM.get(scale, np.inf)):
+            self._refuse_sums(again, limit)
+        if scale == "tpm" and highest <= TPM_IN_LOG2 and len(self.features) >= MANY:
+            raise InputError(
+                f"{self.spec.name}: the highest of {seen['measured']:,} values is {highest:g}, but TPM of "
+                f"{len(self.features):,} genes reach thousands. If the logarithm was taken, set scale: log2 (or ln) in "
+                "COHORT.yaml."
+            )
+        if scale in ("raw", "concentration") and _like_log2(seen, len(self.features)):
+            raise InputError(
+                f"{self.spec.name}: all {seen['measured']:,} values lie between {seen['smallest_positive']:g} and "
+                f"{highest:g}, as logarithms of intensities do and intensities of {len(self.features):,} features do "
+                f"not, but scale is '{scale}'. If the logarithm was taken, set scale: log2, log10 or ln in COHORT.yaml;"
+                " if these are ratios or z-scores, scale: identity."
+            )
+
+    def _refuse(
+        self,
+        again: Callable[[], Iterable[Matched]],
+        bad: Callable[[np.ndarray], np.ndarray],
+        what: str,
+        way_out: str,
+        extreme: float | None = None,
+    ) -> None:
+        """Count what is bad and show one of it: the extreme, or the first."""
+        number, example = 0, ""
+        for block in again():
+            numbers = _stored(block.values)
+            wrong = bad(numbers) & ~np.isnan(numbers)
+            number += int(wrong.sum())
+            shown = wrong if extreme is None else wrong & (numbers == np.float32(extreme))
+            if shown.any() and not example:
+                flat = int(np.argmax(shown))
+                row, feature = _place(block.values, flat)
+                example = f"{numbers.flat[flat]:g}, {self._whose(block, row)}, feature '{self.features[feature]}')"
+        raise InputError(
+            f"{self.spec.name}: {number:,} of {self.seen['measured'].item():,} values are {what} {example} but scale "
+            f"is '{self.spec.scale}'. {way_out}"
+        )
+
+    def _refuse_sums(self, again: Callable[[], Iterable[Matched]], limit: float) -> None:
+        number, rows, example, highest = 0, 0, "", self.seen["highest_sum"].item()
+        for block in again():
+            sums = _sums(block.values)
+            rows, number = rows + len(sums), number + int((sums > limit).sum())
+            if (sums == highest).any() and not example:
+                example = self._whose(block, int(np.argmax(sums)))
+        known, way_out = {
+            "tpm": ("TPM sum to 1,000,000", "If they are counts, set scale: counts; other intensities, scale: raw."),
+            "relative_abundance": ("shares sum to 1", "Keep one taxonomic level, or set scale: counts or raw."),
+        }[self.spec.scale]
+        raise InputError(
+            f"{self.spec.name}: the values of {number:,} of {rows:,} visits sum to more than {limit:g} (most "
+            f"{highest:g}, {example}), but {known} and scale is '{self.spec.scale}'. {way_out}"
+        )
+
+    def _whose(self, block: Matched, row: int) -> str:
+        visit = self.visits.iloc[block.visits[row]]
+        return f"participant {visit['participant_id']}, visit {visit['visit']}"
+
+
 def check_scale(spec: ModalitySpec, joined: Joined, visits: pd.DataFrame) -> None:
-    """Refuse values that the declared scale cannot hold.
+    """The check of a matrix that is in memory as a whole.
 
     Raises:
-        InputError: Infinite values; negative or fractional ones on a scale that has none; a logarithm never taken.
+        InputError: As ``ScaleCheck.finish``.
     """
-    values = joined.matrix.values
-    numbers: np.ndarray = values if isinstance(values, np.ndarray) else values.data
-    measured = int((~np.isnan(numbers)).sum())
-    if not measured:
-        return  # a sparse matrix of zeros, all of them measured
-
-    def refuse(bad: np.ndarray, what: str, example: int, way_out: str) -> None:
-        if not bad.any():
-            return
-        row, feature = _place(values, example)
-        visit = visits.iloc[joined.visits[row]]
-        raise InputError(
-            f"{spec.name}: {int(bad.sum()):,} of {measured:,} values are {what} {numbers.flat[example]:g}, participant "
-            f"{visit['participant_id']}, visit {visit['visit']}, feature '{joined.matrix.features[feature]}') "
-            f"but scale is '{spec.scale}'. {way_out}"
-        )
-
-    lowest, highest = int(np.nanargmin(numbers)), int(np.nanargmax(numbers))
-    infinite = np.isinf(numbers)
-    refuse(infinite, "infinite (first", int(np.argmax(infinite)), "A logarithm of zero? Leave such cells empty.")
-    if spec.scale in NOT_NEGATIVE:
-        way_out = (
-            "If these are NPX or log2 values, set scale: log2 in COHORT.yaml; if they are z-scores, scale: identity."
-        )
-        refuse(numbers < 0, "negative (lowest", lowest, way_out)
-    if spec.scale == "counts":
-        fractional = ~np.isnan(numbers) & (numbers != np.round(numbers))
-        way_out = "If these are TPM, set scale: tpm in COHORT.yaml; if other intensities, scale: raw or log2."
-        refuse(fractional, "not whole numbers (first", int(np.argmax(fractional)), way_out)
-    if spec.scale == "relative_abundance":
-        refuse(numbers > 1, "above 1 (highest", highest, "Divide percentages by 100, or set scale: counts or raw.")
-    if spec.scale in LARGEST_LOG:
-        limit = LARGEST_LOG[spec.scale]
-        refuse(
-            numbers > limit, f"above {limit:g} (highest", highest, "Was the logarithm taken? If not, set scale: raw."
-        )
+    whole = Matched(joined.matrix.values, joined.visits)
+    check = ScaleCheck(spec, joined.matrix.features, visits)
+    check.update(whole)
+    check.finish(lambda: [whole])
 
 
 def settle_zeros(spec: ModalitySpec, joined: Joined) -> Joined:
@@ -74,6 +167,23 @@ def settle_zeros(spec: ModalitySpec, joined: Joined) -> Joined:
         return joined
     numbers[noise] = 0.0  # in place: the matrix was read for this store alone
     return replace(joined, counts={**joined.counts, "values_rounded_to_zero": int(noise.sum())})
+
+
+def _like_log2(seen: Mapping[str, Any], features: int) -> bool:
+    """Twenty or more features that never leave one order of magnitude between 2 and 40."""
+    lowest, highest = seen["smallest_positive"], seen["highest"]
+    return features >= 20 and seen["measured"] >= MANY and lowest >= 2 and highest <= min(40.0, NARROW * lowest)
+
+
+def _stored(values: Values) -> np.ndarray:
+    return values if isinstance(values, np.ndarray) else values.data
+
+
+def _sums(values: Values) -> np.ndarray:
+    """Of each row's measured values."""
+    if isinstance(values, np.ndarray):
+        return np.asarray(np.nansum(values, axis=1, dtype=np.float64))
+    return np.asarray(values.sum(axis=1, dtype=np.float64)).ravel()
 
 
 def _place(values: Values, flat: int) -> tuple[int, int]:

@@ -143,7 +143,7 @@ def test_negative_values_on_a_raw_scale_are_counted_and_placed(cohort: Cohort) -
     assert message.startswith(
         "proteome: 2 of 60 values are negative (lowest -7.25, participant P03, visit V1, feature 'TNF')"
     )
-    assert "but scale is 'raw'. If these are NPX or log2 values, set scale: log2 in COHORT.yaml" in message
+    assert "but scale is 'raw'. If these are NPX or log2 values, set scale: npx or log2 in COHORT.yaml" in message
 
 
 @pytest.mark.parametrize(
@@ -153,6 +153,8 @@ def test_negative_values_on_a_raw_scale_are_counted_and_placed(cohort: Cohort) -
         ("counts", 2.5, "not whole numbers (first 2.5"),
         ("relative_abundance", 12.0, "above 1 (highest 12"),
         ("log2", 1.8e11, "above 64 (highest 1.8e+11"),
+        ("npx", 41.5, "above 40 (highest 41.5"),
+        ("concentration", -0.5, "negative (lowest -0.5"),
         ("raw", np.inf, "infinite (first inf"),
     ],
 )
