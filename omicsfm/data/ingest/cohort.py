@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,15 +27,22 @@ class TimeRule:
 class LookupSpec:
     """A further clinical table, whose columns are added to the visits by key."""
 
-    path: Path
-    key: tuple[str, ...]
+    paths: tuple[Path, ...]
+    """Files whose rows continue each other."""
+    key: Mapping[str, str]
+    """Columns of the visits and, for each, the table's."""
+    where: Conditions = EVERYBODY
+    """Which rows of the table are read."""
+    columns: Mapping[str, str] | None = None
+    """New name and name in the table of each column that is added; None: all, by their own names."""
 
 
 @dataclass(frozen=True)
 class VisitsSpec:
-    """The table of visits. ``path`` is None where a .h5mu brings its own."""
+    """The table of visits."""
 
-    path: Path | None
+    paths: tuple[Path, ...]
+    """Files whose rows continue each other; none where a .h5mu brings its own."""
     participant_id: ColumnRule
     key: str | None = None
     visit: ColumnRule | None = None
@@ -43,6 +51,17 @@ class VisitsSpec:
     """Further columns of the store: site, plate, platform, family_id, age, and what ``keep`` names."""
     where: Conditions = EVERYBODY
     join: tuple[LookupSpec, ...] = ()
+
+
+@dataclass(frozen=True)
+class FeatureNames:
+    """A table that names the features of a matrix."""
+
+    path: Path
+    code: str
+    """Its column of the names that the matrix has."""
+    name: str
+    """Its column of the names that the store gets."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +77,36 @@ class ModalitySpec:
     key_pattern: str | None = None
     features: str | None = None
     """Column (or .var column) that holds the feature ids."""
+    feature_names: FeatureNames | None = None
     layer: str | None = None
     columns: tuple[str, ...] | str | None = None
     drop: tuple[str, ...] | str = ()
     allow: tuple[str, ...] = ()
     """Features that may bear the name of a clinical column."""
-    below_limit: tuple[str, ...] = ()
+    below_limit: Mapping[str, float | None] = field(default_factory=dict)
+    """Cells that mean below the limit, each with its limit, None where the file does not give one; '' is empty."""
     where: Conditions = EVERYBODY
     """Which rows of the matrix's file are read; the columns it tests are no features."""
     number_repeats: bool = False
     """Features of one name are told apart by a number; otherwise they are refused."""
     platform: str = ""
+    parts: tuple["ModalitySpec", ...] = ()
+    """Several files whose rows continue each other, each described by itself; ``path`` is the first."""
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Every file that is read."""
+        own = [self.path, *(part.path for part in self.parts)]
+        own.append(self.feature_names.path if self.feature_names is not None else None)
+        return tuple(dict.fromkeys(path for path in own if path is not None))
+
+
+@dataclass(frozen=True)
+class LaterVisit:
+    """The participant's first visit after this one that is at least ``from_days`` and at most ``to_days`` away."""
+
+    from_days: float = 0.0
+    to_days: float = inf
 
 
 @dataclass(frozen=True)
@@ -82,6 +120,8 @@ class OutcomeRule:
     positive_if: Test | None = None
     classes: tuple[str, ...] = ()
     among: Conditions = EVERYBODY
+    at: LaterVisit | None = None
+    """Whose value of a class or quantity a visit has; None: its own."""
     time: TimeRule | None = None
     event: str | None = None
     event_if: Test | None = None
@@ -99,6 +139,8 @@ class CohortFile:
     outcomes: Mapping[str, OutcomeRule]
     people: str = ""
     """Whose participant ids these are, where another cohort has the same people under the same ids."""
+    clinical: tuple[str, ...] | None = None
+    """Columns of the store's visits that a clinician would predict from; None: age and sex where there are any."""
     subgroups: tuple[str, ...] = ()
     require: tuple[str, ...] = ()
     policy: Mapping[str, Any] = field(default_factory=dict)

@@ -1,7 +1,8 @@
 r"""What a COHORT.yaml may say about where the values of a column come from.
 
 A rule is a column name, or a mapping such as ``{value: baseline}``, ``{from: sample_id, pattern: "(P\d+)-.*"}``,
-``{from: timepoint, values: {BL: 0, AC: 7}}`` or ``{from: age, bands: [50, 65]}``. It is data: nothing of a yaml is
+``{from: timepoint, values: {BL: 0, AC: 7}}`` or ``{from: age, bands: [50, 65]}``, with ``labels: [young, middle, old]``
+for other names of the bands. It is data: nothing of a yaml is
 ever evaluated as code.
 """
 
@@ -80,6 +81,8 @@ class ColumnRule:
     """Replacement of single values; a value that is not listed stays."""
     bands: tuple[float, ...] | None = None
     """Limits that cut a quantity into labels such as '<50', '50-65', '>=65'."""
+    labels: tuple[str, ...] = ()
+    """Other names of the bands, from low to high."""
 
     @classmethod
     def parse(cls, node: Any, where: str) -> "ColumnRule":
@@ -88,7 +91,7 @@ class ColumnRule:
             return cls(column=node)
         if not isinstance(node, Mapping):
             raise InputError(f"{where}: expected a column name or a mapping with from or value, found {node!r}.")
-        known = ("from", "value", "pattern", "values", "bands")
+        known = ("from", "value", "pattern", "values", "bands", "labels")
         for key in node:
             if key not in known:
                 raise InputError(f"{where}: '{key}' is not a key of a column rule; {closest(str(key), known)}.")
@@ -105,12 +108,16 @@ class ColumnRule:
         bands = node.get("bands")
         if bands is not None and not (isinstance(bands, list) and bands and list(bands) == sorted(set(bands))):
             raise InputError(f"{where}: bands must be a list of rising limits, found {bands!r}.")
+        labels = node.get("labels")
+        if labels is not None and not (isinstance(labels, list) and len(labels) == len(bands or ()) + 1 > 1):
+            raise InputError(f"{where}: labels must name each band, one more than there are limits; found {labels!r}.")
         return cls(
             column=node.get("from"),
             constant=node.get("value"),
             pattern=pattern,
             values=None if values is None else {str(old): new for old, new in values.items()},
             bands=None if bands is None else tuple(float(limit) for limit in bands),
+            labels=tuple(str(label) for label in labels or ()),
         )
 
     @property
@@ -151,7 +158,7 @@ class ColumnRule:
 
     def _band(self, number: pd.Series) -> pd.Series:
         limits = [f"{limit:g}" for limit in self.bands or ()]
-        labels = [f"<{limits[0]}", *(f"{a}-{b}" for a, b in pairwise(limits)), f">={limits[-1]}"]
+        labels = self.labels or (f"<{limits[0]}", *(f"{a}-{b}" for a, b in pairwise(limits)), f">={limits[-1]}")
         place = np.searchsorted(np.asarray(self.bands), number.to_numpy(), side="right")
         banded = pd.Series(np.asarray(labels, dtype=object)[np.minimum(place, len(limits))], index=number.index)
         return banded.where(number.notna(), None)

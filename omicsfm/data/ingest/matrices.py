@@ -179,10 +179,10 @@ def _read_transposed(spec: ModalitySpec) -> RawMatrix:
     rest = tuple(name for name in spec.drop if name not in dropped) if not isinstance(spec.drop, str) else spec.drop
     chosen = select(replace(spec, drop=rest), ids.tolist())
     keep = ids.isin(set(chosen)).to_numpy()
-    values, below, declared = (array[keep].T for array in _numbers(spec, table[visits]))
+    values, below, unlimited = (array[keep].T for array in _numbers(spec, table[visits]))
     rule = ColumnRule(column="visit", pattern=spec.key_pattern)
     headers = as_text(rule.apply(pd.DataFrame({"visit": visits}), f"{spec.name}: key"))
-    return _with_limits([(key,) for key in headers], chosen, values, below, declared)
+    return _with_limits([(key,) for key in headers], chosen, values, below, unlimited)
 
 
 def _numbers(spec: ModalitySpec, table: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -191,10 +191,10 @@ def _numbers(spec: ModalitySpec, table: pd.DataFrame) -> tuple[np.ndarray, np.nd
     below = np.zeros(table.shape, dtype=bool)
     unlimited = np.zeros(table.shape, dtype=bool)
     plain = [pd.api.types.is_numeric_dtype(t) and not pd.api.types.is_bool_dtype(t) for t in table.dtypes]
-    if all(plain):
+    if all(plain) and not spec.below_limit:
         return table.to_numpy(dtype=np.float32, na_value=np.nan), below, unlimited
     for place, (name, numeric) in enumerate(zip(table.columns, plain, strict=True)):
-        if numeric:
+        if numeric and not spec.below_limit:
             values[:, place] = table[name].to_numpy(dtype=np.float32, na_value=np.nan)
         else:
             values[:, place], below[:, place], unlimited[:, place] = _cells(spec, table[name])
@@ -202,13 +202,18 @@ def _numbers(spec: ModalitySpec, table: pd.DataFrame) -> tuple[np.ndarray, np.nd
 
 
 def _cells(spec: ModalitySpec, column: pd.Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same for one column that holds text."""
+    """The same for one column that holds text, or codes of what is below the limit."""
     text = as_text(column)
+    if "" in spec.below_limit:
+        text = text.fillna("")
     number = pd.to_numeric(text, errors="coerce").to_numpy(dtype=np.float64)
-    declared = text.isin(spec.below_limit).to_numpy()
-    stated = text.str.extract(f"^{NUMBER_BELOW.pattern}$", expand=False).astype(float).to_numpy()
-    stated = np.where(declared, np.nan, stated)
-    bad = text.notna().to_numpy() & np.isnan(number) & np.isnan(stated) & ~declared
+    coded = text.isin(list(spec.below_limit)).to_numpy()
+    limits = {cell: limit for cell, limit in spec.below_limit.items() if limit is not None}
+    stated = text.astype(str).str.extract(f"^{NUMBER_BELOW.pattern}$", expand=False).astype(float).to_numpy()
+    stated = np.where(coded, text.map(limits).astype(float), stated)
+    number = np.where(coded, np.nan, number)
+    unlimited = coded & np.isnan(stated)
+    bad = text.notna().to_numpy() & np.isnan(number) & np.isnan(stated) & ~coded
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise InputError(
@@ -218,7 +223,7 @@ def _cells(spec: ModalitySpec, column: pd.Series) -> tuple[np.ndarray, np.ndarra
             f"text means "
             f'below the detection limit, set below_limit: "{text.iloc[row]}" in COHORT.yaml.'
         )
-    return np.where(np.isnan(stated), number, stated).astype(np.float32), declared | ~np.isnan(stated), declared
+    return np.where(np.isnan(stated), number, stated).astype(np.float32), coded | ~np.isnan(stated), unlimited
 
 
 def _with_limits(

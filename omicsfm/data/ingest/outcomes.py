@@ -9,6 +9,7 @@ from omicsfm.contracts import OutcomeSpec
 from omicsfm.data.ingest.cohort import OutcomeRule
 from omicsfm.data.ingest.columns import as_number, as_text, column_of
 from omicsfm.data.ingest.conditions import Test
+from omicsfm.data.ingest.later_visits import value_at
 from omicsfm.errors import InputError
 
 MAX_CLASSES = 100
@@ -41,8 +42,9 @@ def read_outcome(
 ) -> ReadOutcome:
     """Values of one outcome for every visit.
 
-    A participant-level value holds for all of the participant's visits; a participant-level survival time counts
-    from the participant's first visit, and at a later visit the time already passed is taken off.
+    With ``at`` a visit has the value of a later one. A participant-level value holds for all of the participant's
+    visits; a participant-level survival time counts from the participant's first visit, and at a later visit the time
+    already passed is taken off.
 
     Raises:
         InputError: A column is missing, a value is not of the kind, or a participant has two different values.
@@ -53,18 +55,22 @@ def read_outcome(
         return _survival(rule, table, among, participant_id, time_days)
     assert rule.column is not None  # the parser asks for it
     series = column_of(table, rule.column, where)
+    read = among if rule.at is None else pd.Series(True, index=table.index)  # a later visit need not be among them
     if rule.kind == "quantity":
-        value: pd.Series = as_number(series, where).where(among)
+        value: pd.Series = as_number(series, where).where(read)
         classes: tuple[str, ...] = ()
     else:
-        value, classes = _labels(rule, series, among)
+        value, classes = _labels(rule, series, read)
     if rule.level == "participant":
         value = _spread(value, participant_id, where)
+    if rule.at is not None:
+        value = value_at(rule.at, value, participant_id=participant_id, time_days=time_days).where(among)
     if rule.kind == "class":
         value = value.astype("string")
     spec = OutcomeSpec(rule.name, rule.kind, rule.level, classes)
     listed = bool(rule.classes) or rule.positive_if is not None
-    return ReadOutcome(spec, {rule.name: value}, (rule.column,), listed)
+    sources = (rule.column,) if rule.at is None else ()  # what was found today may be used to say what comes
+    return ReadOutcome(spec, {rule.name: value}, sources, listed)
 
 
 def check_outcome(outcome: ReadOutcome, *, first_visits: np.ndarray) -> dict[str, int]:

@@ -15,6 +15,7 @@ from omicsfm.data.ingest.cohort_file import parse_cohort, read_cohort_file
 from omicsfm.data.ingest.join import Joined, join_matrix, visit_keys
 from omicsfm.data.ingest.leakage import check_copies, check_names
 from omicsfm.data.ingest.matrices import RawMatrix, read_annotated_matrix, read_matrix
+from omicsfm.data.ingest.matrix_parts import named, stacked
 from omicsfm.data.ingest.outcomes import ReadOutcome, check_outcome, read_outcome
 from omicsfm.data.ingest.tables import kind_of, obs_table, read_annotated, sha256_of
 from omicsfm.data.ingest.visits import Visits, aside_keys, read_visits
@@ -103,7 +104,8 @@ def _plain(node: Any) -> Any:
 
 def _read(said: CohortFile, spec: ModalitySpec, visits: Visits, annotated: Any) -> RawMatrix:
     if spec.path is not None:
-        return read_matrix(spec, _key_columns(said, spec, visits)[1])
+        parts = [read_matrix(part, _key_columns(said, part, visits)[1]) for part in spec.parts or (spec,)]
+        return named(spec, stacked(spec, parts))
     members = getattr(annotated, "mod", dict.fromkeys(list(said.modalities)[:1], annotated))  # a .h5ad is one
     if spec.name not in members:
         raise InputError(
@@ -121,7 +123,8 @@ def _join(said: CohortFile, spec: ModalitySpec, raw: RawMatrix, visits: Visits, 
     joined = settle_zeros(spec, joined)
     check_scale(spec, joined, visits.store)
     sources = {f"outcome {o.spec.name} (column {c})": visits.table[c] for o in outcomes for c in o.sources}
-    sources |= {f"outcome {o.spec.name}": o.columns[o.spec.name] for o in outcomes if o.spec.kind == "class"}
+    derived = [o for o in outcomes if o.spec.kind == "class" or not o.sources]
+    sources |= {f"outcome {o.spec.name}": o.columns[o.spec.name] for o in derived}
     check_copies(spec, joined, sources)
     return joined
 
@@ -163,10 +166,10 @@ def _refuse_clinical(said: CohortFile, visits: Visits, raw: Mapping[str, RawMatr
     """Compare feature names with clinical columns. Of a file that holds visits and features both, the clinical
     columns are those that the yaml uses, and for other files those that are no feature.
     """
-    path, used = said.visits.path, said.clinical_columns()
-    sharing = [name for name in raw if path is not None and said.modalities[name].path == path]
+    paths, used = said.visits.paths, said.clinical_columns()
+    sharing = [name for name in raw if set(paths) & set(said.modalities[name].paths)]
     features_there = {feature for name in sharing for feature in raw[name].features}
-    table = ".obs" if path is None else path.name
+    table = ", ".join(path.name for path in paths) or ".obs"
     for name, own in raw.items():
         clinical = used if name in sharing else used | (set(visits.table.columns) - features_there)
         check_names(said.modalities[name], own.features, clinical, table)
@@ -198,13 +201,12 @@ def _matrix(spec: ModalitySpec, joined: Joined, kept: np.ndarray) -> Matrix:
 def _source(
     cohort: Path, said: CohortFile, visits: Visits, joined: Mapping[str, Joined], kept: np.ndarray
 ) -> dict[str, Any]:
-    paths = [
+    files = {
         cohort,
-        said.visits.path,
-        *(lookup.path for lookup in said.visits.join),
-        *(m.path for m in said.modalities.values()),
-    ]
-    files = {path for path in paths if path is not None}
+        *said.visits.paths,
+        *(path for lookup in said.visits.join for path in lookup.paths),
+        *(path for spec in said.modalities.values() for path in spec.paths),
+    }
     in_any = np.unique(np.concatenate([own.visits for own in joined.values()]))
     return {
         "files": {path.name: sha256_of(path) for path in sorted(files)},

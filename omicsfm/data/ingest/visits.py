@@ -1,6 +1,7 @@
 """The visits of a cohort: who, when, and the columns that go into the store."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -45,14 +46,11 @@ def read_visits(cohort: CohortFile, embedded: pd.DataFrame | None = None) -> Vis
             several visits is unknown.
     """
     spec, where = cohort.visits, f"{cohort.where}: visits"
-    if embedded is None:
-        assert spec.path is not None  # the parser asks for it where nothing is embedded
-        repeated = set(repeated_in(header_of(spec.path))) if kind_of(spec.path) == "text" else set()
+    for path in spec.paths:
+        repeated = set(repeated_in(header_of(path))) if kind_of(path) == "text" else set()
         if ambiguous := sorted(repeated & cohort.clinical_columns()):
-            raise InputError(f"{where}: {spec.path.name} has two columns named '{ambiguous[0]}'; rename one of them.")
-        table = read_table(spec.path)
-    else:
-        table = embedded
+            raise InputError(f"{where}: {path.name} has two columns named '{ambiguous[0]}'; rename one of them.")
+    table = _read_tables(spec.paths, f"{where}.path") if embedded is None else embedded
     counts = {"rows": len(table)}
     for lookup in spec.join:
         table, unmatched = _look_up(table, lookup, where)
@@ -139,27 +137,51 @@ def _stored(name: str, values: pd.Series, where: str) -> pd.Series:
     return number if name not in OPTIONAL_COLUMNS and number.notna().sum() == text.notna().sum() else text
 
 
+def _read_tables(paths: tuple[Path, ...], where: str) -> pd.DataFrame:
+    """A table, or several whose rows continue each other: of these the columns that all have, and each row once."""
+    first, *others = [read_table(path) for path in paths]
+    if not others:
+        return first
+    shared = [column for column in first.columns if all(column in other.columns for other in others)]
+    if not shared:
+        raise InputError(
+            f"{where}: the {len(paths)} files have no column in common; {paths[0].name} begins with "
+            f"'{first.columns[0]}', {paths[1].name} with '{others[0].columns[0]}'. Give the columns that all of them "
+            "need one name."
+        )
+    texts = [table[shared].apply(as_text) for table in (first, *others)]
+    return pd.concat(texts, ignore_index=True).drop_duplicates().reset_index(drop=True)
+
+
 def _look_up(table: pd.DataFrame, lookup: LookupSpec, where: str) -> tuple[pd.DataFrame, int]:
     """Add the columns of another table by key; its rows may serve several visits but not the reverse."""
-    other = read_table(lookup.path)
-    name = lookup.path.name
-    own_keys = visit_keys(table, lookup.key, where)
-    keys = visit_keys(other, lookup.key, f"{where}.join {name}")
+    where = f"{where}.join {lookup.paths[0].name}"
+    other = _read_tables(lookup.paths, where)
+    other = other[lookup.where.holds(other, f"{where}: where")].reset_index(drop=True)
+    own_keys = visit_keys(table, tuple(lookup.key), where)
+    keys = visit_keys(other, tuple(lookup.key.values()), where)
     place: dict[Key, int] = {}
     for row, key in enumerate(keys):
         if key in place:
-            raise InputError(f"{where}.join {name}: key '{' / '.join(key or ())}' appears twice; keep one row per key.")
+            raise InputError(
+                f"{where}: key '{' / '.join(key or ())}' appears twice; keep one row per key, by hand or with where."
+            )
         if key is not None:
             place[key] = row
     found = np.array([place.get(key, -1) if key is not None else -1 for key in own_keys])
     if not (found >= 0).any():
         raise InputError(
-            f"{where}.join {name}: no key of {len(table):,} visits is in it. Visits: {own_keys[:3]}; {name}: "
-            f"{keys[:3]}."
+            f"{where}: no key of {len(table):,} visits is in it. Visits: {own_keys[:3]}; there: {keys[:3]}."
         )
-    new = [c for c in other.columns if c not in lookup.key]
-    taken = [c for c in new if c in table.columns]
-    if taken:
-        raise InputError(f"{where}.join {name}: column '{taken[0]}' is already in the visits; rename one of the two.")
-    added = other[new].reindex(np.where(found >= 0, found, len(other))).reset_index(drop=True)
-    return pd.concat([table, added], axis=1), int((found < 0).sum())
+    columns = lookup.columns or {c: c for c in other.columns if c not in lookup.key.values()}
+    for new, old in columns.items():
+        column_of(other, old, where)
+        if new in table.columns:
+            raise InputError(
+                f"{where}: column '{new}' is already in the visits; give it another name with columns: "
+                f"{{NEW_NAME: {old}}}, or leave it out there."
+            )
+    added = other[list(columns.values())].reindex(np.where(found >= 0, found, len(other)))
+    return pd.concat([table, added.set_axis(list(columns), axis=1).reset_index(drop=True)], axis=1), int(
+        (found < 0).sum()
+    )
