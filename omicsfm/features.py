@@ -142,13 +142,10 @@ class FeatureSpace:
 
     def places(self, source: "FeatureSpace") -> Int[np.ndarray, " source"]:
         """Position of each feature of ``source`` in this space, -1 where it is not there."""
-        own = [self.index.get(feature, -1) for feature in source.ids]
-        if self.namespace == "local" and -1 in own:
-            own = [
-                place if place >= 0 else self.index.get(of_cohort(feature, source.cohort), -1)
-                for feature, place in zip(source.ids, own, strict=True)
-            ]
-        return np.array(own, dtype=np.int64)
+        ids = source.ids
+        if self.namespace == "local":
+            ids = tuple(own if (own := of_cohort(i, source.cohort)) in self.index else i for i in ids)
+        return np.array([self.index.get(feature, -1) for feature in ids], dtype=np.int64)
 
     def _shares(self, position: Int[np.ndarray, " source"]) -> dict[str, float]:
         panels = self.panels or {"": np.arange(len(self))}

@@ -8,24 +8,41 @@ from omicsfm.data.store import OmicsStore
 from omicsfm.data.transforms import Labels
 
 PLATFORM = "platform"
+SCALE = "scale"
 
 
 def row_labels(store: OmicsStore, modality: str, columns: Sequence[str]) -> dict[str, np.ndarray]:
-    """For each of these columns of the visits, every visit's text; a column that the store lacks is left out.
+    """For each of these columns of the visits, every visit's text; a column that no cohort has is left out.
 
     An unknown value is the empty text. Where the visits name no platform, the modality's own (``platform`` in
-    COHORT.yaml) holds for all of them.
+    COHORT.yaml) holds for all of them, and where that is not declared the cohort stands for its platform. ``scale`` is
+    the modality's declared scale.
     """
-    labels = {column: _text(store, column) for column in columns if column in store.visits}
-    declared = store.modalities[modality].features.platform
-    if PLATFORM in columns and PLATFORM not in labels and declared:
-        labels[PLATFORM] = np.full(len(store), declared)
-    return labels
+    parts = [(len(own), _of_cohort(own, modality, columns)) for own in store.stores]
+    known = [column for column in columns if any(column in labels for _, labels in parts)]
+    return {
+        column: np.concatenate([labels.get(column, np.broadcast_to("", size)) for size, labels in parts])
+        if len(parts) > 1
+        else parts[0][1][column]
+        for column in known
+    }
 
 
 def at_rows(labels: Labels, rows: np.ndarray) -> dict[str, np.ndarray]:
     """The labels of these rows."""
     return {column: values[rows] for column, values in labels.items()}
+
+
+def _of_cohort(store: OmicsStore, modality: str, columns: Sequence[str]) -> dict[str, np.ndarray]:
+    labels = {column: _text(store, column) for column in columns if column in store.visits}
+    if modality not in store.modalities:
+        return labels
+    space = store.modalities[modality].features
+    if PLATFORM in columns and PLATFORM not in labels:
+        labels[PLATFORM] = np.broadcast_to(space.platform or store.name, len(store))
+    if SCALE in columns:
+        labels[SCALE] = np.broadcast_to(space.scale, len(store))
+    return labels
 
 
 def _text(store: OmicsStore, column: str) -> np.ndarray:

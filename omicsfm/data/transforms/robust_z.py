@@ -43,7 +43,11 @@ class RobustZ:
         pooled = location_and_spread(values)
         rows = [pooled]
         for batch in range(len(self.batches)):
-            own = values[number == 1 + batch]
+            here = number == 1 + batch
+            if here.all():
+                rows.append(pooled)
+                continue
+            own = values[here]
             enough = (~np.isnan(own)).sum(axis=0) >= self.min_rows
             center, spread = location_and_spread(own)
             rows.append((np.where(enough, center, pooled[0]), np.where(enough, spread, pooled[1])))

@@ -8,8 +8,10 @@ from omicsfm.data.transforms.base import Transform
 from omicsfm.data.transforms.chain import Chain
 from omicsfm.data.transforms.depth import Log1pCPM
 from omicsfm.data.transforms.logarithms import Log1p, Log2AboveFloor, Rescale
+from omicsfm.data.transforms.per_scale import PerScale
 from omicsfm.data.transforms.robust_z import RobustZ
 from omicsfm.errors import InputError
+from omicsfm.features import SCALES_JOINED_BY
 
 LOG2_OF_10 = 3.321928094887362
 LOG2_OF_E = 1.4426950408889634
@@ -34,9 +36,14 @@ SCALES = tuple(_TO_LOG)
 def to_model_scale(scale: str) -> Chain:
     """The steps from a declared scale to a logarithmic one, without standardising; not yet fitted.
 
+    Where cohorts declare several, joined by ``|``, each row takes those of its own.
+
     Raises:
         InputError: The scale is not one of ``SCALES``.
     """
+    if SCALES_JOINED_BY in scale:
+        own = {part: to_model_scale(part) for part in scale.split(SCALES_JOINED_BY)}
+        return Chain(steps=[PerScale(chains=own)])
     if scale not in _TO_LOG:
         raise InputError(f"scale '{scale}' is not known; known: {', '.join(SCALES)}.")
     return Chain(steps=_TO_LOG[scale]())

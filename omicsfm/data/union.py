@@ -1,0 +1,182 @@
+"""Several stores as one training set, without copying: a row of the union is a row of one of them.
+
+A union offers of a store what training reads, so that nothing behind it knows how many cohorts there are.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+
+from omicsfm.data.store import OmicsStore
+from omicsfm.data.stored_matrix import StoredMatrix
+from omicsfm.errors import InputError
+from omicsfm.features import SCALES_JOINED_BY, FeatureSpace, of_cohort
+
+PERSONAL = ("participant_id", "family_id")
+LOCAL = ("site", "plate")
+
+
+class UnionMatrix(StoredMatrix):
+    """One modality of several stores in their joined feature space; what a store has no feature for is not measured."""
+
+    def __init__(self, parts: Sequence[StoredMatrix | None], starts: Int[np.ndarray, " stores"]) -> None:
+        """``parts`` are the stores' matrices, None where a store lacks the modality; ``starts`` their first rows."""
+        self._parts, self._starts = parts, starts
+        own = [part for part in parts if part is not None]
+        self.features = join_features([part.features for part in own])
+        self._columns = [None if part is None else self.features.places(part.features) for part in parts]
+        measured = [start + part.rows for start, part in zip(starts, parts, strict=True) if part is not None]
+        self.rows: Int[np.ndarray, " measured"] = np.concatenate(measured)
+
+    def read(
+        self, rows: Int[np.ndarray, " visits"]
+    ) -> tuple[Float[np.ndarray, "visits features"], Bool[np.ndarray, "visits features"]]:
+        """Values (NaN where not measured) and below-limit flags of these rows, in the order asked for."""
+        values = np.full((len(rows), len(self.features)), np.nan, dtype=np.float32)
+        below = np.zeros(values.shape, dtype=bool)
+        owner = np.searchsorted(self._starts, rows, side="right") - 1
+        for number, (part, columns) in enumerate(zip(self._parts, self._columns, strict=True)):
+            at = np.flatnonzero(owner == number)
+            if part is not None and columns is not None and len(at):
+                values[at[:, None], columns], below[at[:, None], columns] = part.read(rows[at] - self._starts[number])
+        return values, below
+
+
+@dataclass(frozen=True)
+class StoreUnion(OmicsStore):
+    """Several opened stores, their rows one after the other. It has no outcomes: those are asked of its members.
+
+    A participant's id begins with whose ids it is one of: equal ids of two stores are two people, unless both stores
+    say that their ``people`` are the same.
+    """
+
+    stores: tuple[OmicsStore, ...] = ()
+    weights: tuple[float, ...] | None = None
+    """Each store's share of the visits that training draws; by their numbers of visits where None."""
+
+    @classmethod
+    def of(cls, stores: Sequence[OmicsStore], weights: Sequence[float | int] | None = None) -> "StoreUnion":
+        """Open stores as one.
+
+        Raises:
+            InputError: A store stands there twice, the weights do not fit, or a modality is in two namespaces.
+        """
+        _check(stores, weights)
+        starts = np.cumsum([0, *(len(store) for store in stores)])[:-1]
+        visits = pd.concat([_visits(store) for store in stores], ignore_index=True)
+        names = dict.fromkeys(name for store in stores for name in store.modalities)
+        joined = hashlib.sha256("\n".join(store.fingerprint for store in stores).encode()).hexdigest()
+        return cls(
+            path=Path(" + ".join(str(store.path) for store in stores)),  # for messages
+            manifest={"name": " + ".join(store.name for store in stores), "fingerprint": joined},
+            visits=visits,
+            outcomes=pd.DataFrame(index=visits.index),
+            modalities={name: UnionMatrix([s.modalities.get(name) for s in stores], starts) for name in names},
+            stores=tuple(stores),
+            weights=None if weights is None else tuple(float(weight) for weight in weights),
+        )
+
+
+def open_stores(paths: str | Sequence[str], weights: Sequence[float | int] | None = None) -> OmicsStore:
+    """The store at a path, or the union of those at several.
+
+    Raises:
+        InputError: A store cannot be opened or they do not fit together; weights of one store.
+    """
+    if isinstance(paths, str):
+        paths = [paths]
+    stores = [OmicsStore.open(path) for path in paths]
+    if not stores:
+        raise InputError("data.store: no store is named. Name one, or several as data.store=[A,B].")
+    if len(stores) > 1:
+        return StoreUnion.of(stores, weights)
+    if weights is not None and len(weights) != 1:
+        raise InputError(f"data.weights: {len(weights)} weights for 1 store. Give one weight a store, or none.")
+    return stores[0]
+
+
+def rows_by_store(
+    store: OmicsStore, rows: Int[np.ndarray, " rows"]
+) -> list[tuple[OmicsStore, Int[np.ndarray, " own"]]]:
+    """Each store, and which of its own rows are among ``rows``."""
+    found, start = [], 0
+    for own in store.stores:
+        among = (rows >= start) & (rows < start + len(own))
+        found.append((own, rows[among] - start))
+        start += len(own)
+    return found
+
+
+def join_features(spaces: Sequence[FeatureSpace]) -> FeatureSpace:
+    """The features of several cohorts' modality in one space: the union of their ids, in order of first appearance.
+
+    Ids of namespace local stay apart by cohort.
+
+    Raises:
+        InputError: The cohorts name features in different namespaces.
+    """
+    first = spaces[0]
+    for space in spaces:
+        if space.namespace != first.namespace:
+            raise InputError(
+                f"{first.modality}: {first.cohort} names features in namespace {first.namespace}, {space.cohort} in "
+                f"{space.namespace}; equal ids would not mean the same thing. Bring both to one namespace when they "
+                f"are prepared, or call the modality of one of them otherwise in its COHORT.yaml (such as "
+                f"{first.modality}_{space.cohort}): it is then a modality of its own, absent from the other cohort."
+            )
+    cohorts = {space.cohort for space in spaces}
+    apart = first.namespace == "local" and len(cohorts) > 1
+    named = [tuple(of_cohort(i, s.cohort) if apart else i for i in s.ids) for s in spaces]
+    ids = tuple(dict.fromkeys(feature for own in named for feature in own))
+    place = {feature: number for number, feature in enumerate(ids)}
+    panels: dict[str, Int[np.ndarray, " panel"]] = {}
+    for space, own in zip(spaces, named, strict=True):
+        here = np.array([place[feature] for feature in own], dtype=np.int64)
+        panels[space.cohort] = np.union1d(panels.get(space.cohort, here), here)
+    return FeatureSpace(
+        modality=first.modality,
+        ids=ids,
+        namespace=first.namespace,
+        scale=SCALES_JOINED_BY.join(sorted({scale for s in spaces for scale in s.scale.split(SCALES_JOINED_BY)})),
+        platform=first.platform if len({space.platform for space in spaces}) == 1 else "",
+        cohort=first.cohort if len(cohorts) == 1 else "",
+        panels=panels,
+    )
+
+
+def _visits(store: OmicsStore) -> pd.DataFrame:
+    """What splits and batches read of each visit."""
+    own = store.visits[["visit", "time_days"]].copy()
+    for names, whose in ((PERSONAL, store.people), (LOCAL, store.name)):
+        for name in names:
+            if name in store.visits:
+                known = store.visits[name]
+                own[name] = (f"{whose}/" + known.astype(str)).where(known.notna())
+    return own
+
+
+def _check(stores: Sequence[OmicsStore], weights: Sequence[float | int] | None) -> None:
+    seen: dict[str, OmicsStore] = {}
+    for store in stores:
+        if store.fingerprint in seen:
+            raise InputError(
+                f"data.store: {store.path} holds the same data as {seen[store.fingerprint].path}. Name it once; "
+                "data.weights says how often its visits are drawn."
+            )
+        seen[store.fingerprint] = store
+    if weights is None:
+        return
+    if len(weights) != len(stores):
+        raise InputError(f"data.weights: {len(weights)} weights for {len(stores)} stores. Give one weight a store.")
+    for store, weight in zip(stores, weights, strict=True):
+        if not (math.isfinite(weight) and weight > 0):
+            raise InputError(
+                f"data.weights: {store.name} has weight {weight:g}; a weight is a number above 0. To leave a store "
+                "out, take it from data.store."
+            )
