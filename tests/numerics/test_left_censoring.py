@@ -20,7 +20,7 @@ def planted() -> tuple[np.ndarray, np.ndarray]:
 
 
 def maximum_likelihood(values: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, standard deviation and both standard errors of each feature by our likelihood, from observed information."""
+    """Mean, standard deviation and both standard errors of each feature, from the observed information."""
     x, flags = torch.from_numpy(values), torch.from_numpy(below)
     parameters = torch.stack([x.mean(0), x.std(0).log()]).requires_grad_()
 
