@@ -7,9 +7,10 @@ from typing import Any
 from omicsfm.data.ingest.cohort import OPTIONAL_COLUMNS, CohortFile, LookupSpec, VisitsSpec
 from omicsfm.data.ingest.columns import ColumnRule
 from omicsfm.data.ingest.conditions import Conditions
-from omicsfm.data.ingest.entries import DAYS, files, mapping, names, text_or_none, time_rule
+from omicsfm.data.ingest.entries import DAYS, files, mapping, names, refuse_paths, text_or_none, time_rule
 from omicsfm.data.ingest.modality_entry import parse_modality
 from omicsfm.data.ingest.outcome_entry import parse_outcome
+from omicsfm.data.ingest.plain_yaml import read_yaml
 from omicsfm.errors import InputError, closest
 
 TOP = ("name", "people", "visits", "modalities", "outcomes", "clinical", "subgroups", "require", "policy")
@@ -17,23 +18,12 @@ POLICY_KEYS = ("purposes", "jurisdictions", "min_cell_count", "expires")
 
 
 def read_cohort_file(path: Path) -> CohortFile:
-    """Read and check a COHORT.yaml; ``${oc.env:NAME}`` is replaced and paths are relative to the yaml.
+    """Read and check a COHORT.yaml; ``${oc.env:NAME}`` is replaced in paths, which are relative to the yaml.
 
     Raises:
         InputError: The file is missing or no yaml, a variable is not set, or a key or value is wrong.
     """
-    import yaml
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    try:
-        node = OmegaConf.to_container(OmegaConf.create(path.read_text(encoding="utf-8")), resolve=True)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: not a readable COHORT.yaml ({' '.join(str(error).split())}).") from None
-    except OmegaConfBaseException as error:
-        said = str(error).partition("\n")[0].rpartition("interpolation: ")[2].strip('"')
-        raise InputError(f"{path}: {said}. Set the variable, or write the path out.") from None
-    return parse_cohort(node, where=path.name, folder=path.parent)
+    return parse_cohort(read_yaml(path), where=path.name, folder=path.parent)
 
 
 def parse_cohort(node: Any, *, where: str, folder: Path | None) -> CohortFile:
@@ -74,6 +64,7 @@ def _visits(node: Any, where: str, folder: Path | None) -> VisitsSpec:
     known = ("path", "key", "participant_id", "visit", *DAYS, *OPTIONAL_COLUMNS, "keep", "where", "join")
     entry = mapping(node, where, known)
     if folder is None:  # the .h5mu contract fixes these names
+        refuse_paths(entry, where)
         entry = {"participant_id": "participant_id", "visit": "visit", **entry}
         if not any(key in entry for key in DAYS):
             entry["time_days"] = "time_days"

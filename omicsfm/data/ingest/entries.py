@@ -7,6 +7,7 @@ from typing import Any
 
 from omicsfm.data.ingest.cohort import TimeRule
 from omicsfm.data.ingest.columns import ColumnRule, compile_pattern
+from omicsfm.data.ingest.places import place_of
 from omicsfm.errors import InputError, closest
 
 DAYS = {"time_days": 1.0, "time_weeks": 7.0, "time_months": 30.4375, "time_years": 365.25}
@@ -72,7 +73,7 @@ def files(node: Any, where: str, folder: Path) -> tuple[Path, ...]:
     """One path, or a list of paths of tables that continue each other; relative to the folder of the yaml.
 
     Raises:
-        InputError: There is none, or one stands there twice.
+        InputError: There is none, one stands there twice, or one leads out of the folder.
     """
     listed = names(node, where)
     if not listed:
@@ -80,7 +81,20 @@ def files(node: Any, where: str, folder: Path) -> tuple[Path, ...]:
     for name in listed:
         if listed.count(name) > 1:
             raise InputError(f"{where}: '{name}' stands there twice; name each file once.")
-    return tuple(folder / name for name in listed)
+    return tuple(place_of(name, where, folder) for name in listed)
+
+
+def refuse_paths(entry: Mapping[str, Any], where: str) -> None:
+    """Refuse a path in the mapping that a .h5mu or .h5ad carries: such a file speaks of itself only.
+
+    Raises:
+        InputError: There is one.
+    """
+    if "path" in entry:
+        raise InputError(
+            f"{where}: found path '{entry['path']}' in a file that holds its own mapping; it has no other files. "
+            "Leave path out, or write a COHORT.yaml."
+        )
 
 
 def check_name(name: str, where: str) -> None:

@@ -7,10 +7,10 @@ from typing import Any, cast
 from omicsfm.data.ingest.cohort import FeatureNames, Layout, ModalitySpec
 from omicsfm.data.ingest.columns import compile_pattern
 from omicsfm.data.ingest.conditions import Conditions
-from omicsfm.data.ingest.entries import check_name, files, mapping, names, selection, text_or_none
+from omicsfm.data.ingest.entries import check_name, files, mapping, names, refuse_paths, selection, text_or_none
 from omicsfm.data.transforms.scales import SCALES
 from omicsfm.errors import InputError, closest
-from omicsfm.features import NAMESPACES
+from omicsfm.namespaces import NAMESPACES
 
 REPEATED = ("refuse", "number")
 LAYOUTS = ("rows_are_visits", "columns_are_visits")
@@ -40,6 +40,8 @@ def parse_modality(name: str, node: Any, file: str, folder: Path | None) -> Moda
     where = f"{file}: modalities.{name}"
     entry = mapping(node, where, KNOWN)
     check_name(name, where)
+    if folder is None:
+        refuse_paths(entry, where)
     for key in ("namespace", "scale") if folder is None else ("path", "namespace", "scale"):
         if entry.get(key) is None:
             raise InputError(
@@ -47,13 +49,16 @@ def parse_modality(name: str, node: Any, file: str, folder: Path | None) -> Moda
             )
     if not isinstance(entry.get("path"), list):
         return _matrix(name, entry, where, folder)
+    if not entry["path"]:
+        raise InputError(f"{where}: path is an empty list; name at least one file.")
     parts = []
     for place, part in enumerate(entry["path"]):
         own = mapping(part if isinstance(part, Mapping) else {"path": part}, f"{where}.path[{place}]", OF_A_MATRIX)
         if own.get("path") is None:
             raise InputError(f"{where}.path[{place}]: 'path' is missing; found {', '.join(own) or 'nothing'}.")
         parts.append(_matrix(name, {**entry, **own}, f"{where}.path[{place}]", folder))
-    whole = _matrix(name, {**entry, "path": str(parts[0].path)}, where, folder)
+    first = entry["path"][0]
+    whole = _matrix(name, {**entry, "path": first["path"] if isinstance(first, Mapping) else first}, where, folder)
     return ModalitySpec(**{**vars(whole), "parts": tuple(parts)})
 
 
