@@ -116,6 +116,11 @@ class OmicsStore:
         return (self,)
 
     @property
+    def weights(self) -> tuple[float, ...] | None:
+        """Each store's share of the visits that training draws; None where every visit is drawn alike."""
+        return None
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of everything in the store."""
         return self.manifest["fingerprint"]
