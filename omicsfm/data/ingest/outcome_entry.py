@@ -28,7 +28,7 @@ def parse_outcome(name: str, node: Any, where: str) -> OutcomeRule:
     if kind == "competing_risks":
         raise InputError(
             f"{where}: kind competing_risks is not supported; supported: {', '.join(BY_KIND)}. For one cause, use "
-            "kind: survival with event: CAUSE_COLUMN and event_if: {equals: CAUSE} (other causes then count as censored)."
+            "kind: survival with event: CAUSE_COLUMN and event_if: {equals: CAUSE} (other causes count as censored)."
         )
     if kind not in BY_KIND:
         raise InputError(f"{where}: kind '{kind}' is not known; {closest(str(kind), BY_KIND)}.")
