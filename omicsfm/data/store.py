@@ -156,6 +156,7 @@ def write_store(
     outcome_specs: Mapping[str, OutcomeSpec],
     matrices: Mapping[str, Matrix],
     people: str = "",
+    clinical: tuple[str, ...] | None = None,
     subgroups: tuple[str, ...] = (),
     policy: Mapping[str, Any] | None = None,
     source: Mapping[str, Any] | None = None,
@@ -163,8 +164,9 @@ def write_store(
     """Write a store under a temporary name, rename it to ``path``, and open it.
 
     ``visits`` and ``outcomes`` have one row per visit in the same order; ``people`` names whose participant ids they
-    bear, where that is not the cohort's own; ``source`` is what the intake counted (matched and unmatched keys, say),
-    kept in the manifest. An existing store at ``path`` is replaced, an existing folder that is no store is refused.
+    bear, where that is not the cohort's own; ``clinical`` names the columns of the visits that a clinician would
+    predict from (None: age and sex); ``source`` is what the intake counted (matched and unmatched keys, say), kept in
+    the manifest. An existing store at ``path`` is replaced, an existing folder that is no store is refused.
     What does not fit in memory goes through a ``StoreWriter``, block by block.
     """
     writer = StoreWriter(path)
@@ -178,6 +180,7 @@ def write_store(
             outcomes=outcomes,
             outcome_specs=outcome_specs,
             modalities=entries,
+            clinical=clinical,
             subgroups=subgroups,
             policy=policy,
             source=source,

@@ -1,6 +1,7 @@
-"""Age and sex as a block of their own: the control that omics must beat to be worth measuring.
+"""What a clinician knows, as a block of its own: the control that omics must beat to be worth measuring.
 
-Methods see it when they ask for it: ``linear[clinical]`` is age and sex alone, ``linear[clinical+proteome]`` both.
+It is the columns that COHORT.yaml lists under ``clinical``, else age and sex. Methods see it when they ask for it:
+``linear[clinical]`` is these alone, ``linear[clinical+proteome]`` both.
 """
 
 import numpy as np
@@ -11,21 +12,25 @@ from omicsfm.baselines.base import Block
 from omicsfm.data.store import OmicsStore
 
 CLINICAL = "clinical"
-COVARIATES = ("age", "sex")
+USUAL = ("age", "sex")
+
+
+def covariates(store: OmicsStore) -> list[str]:
+    """Columns of the visits that the block is made of."""
+    said = store.manifest.get("clinical")
+    return [name for name in (USUAL if said is None else said) if name in store.visits]
 
 
 def has_clinical(store: OmicsStore) -> bool:
-    """Whether the cohort's visits have an age or a sex."""
-    return any(name in store.visits and store.visits[name].notna().any() for name in COVARIATES)
+    """Whether any of them is known of anybody."""
+    return any(store.visits[name].notna().any() for name in covariates(store))
 
 
 def clinical_block(store: OmicsStore, rows: Int[np.ndarray, " rows"]) -> Block:
-    """Age in years and one 0/1 column per further value of sex, NaN where not known."""
+    """A number as it is and one 0/1 column per further value of a text, NaN where not known."""
     visits = store.visits.iloc[rows]
     columns: list[np.ndarray] = []
-    for name in COVARIATES:
-        if name not in store.visits:
-            continue
+    for name in covariates(store):
         if pd.api.types.is_numeric_dtype(store.visits[name]):
             columns.append(visits[name].to_numpy(dtype=np.float64, na_value=np.nan))
             continue
