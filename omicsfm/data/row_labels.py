@@ -9,6 +9,9 @@ from omicsfm.data.transforms import Labels
 
 PLATFORM = "platform"
 SCALE = "scale"
+EVERYWHERE = (PLATFORM, "bridge", "time_days")
+"""Columns of which equal values mean the same in two cohorts."""
+PERSONAL = ("participant_id", "family_id")
 
 
 def row_labels(store: OmicsStore, modality: str, columns: Sequence[str]) -> dict[str, np.ndarray]:
@@ -16,7 +19,8 @@ def row_labels(store: OmicsStore, modality: str, columns: Sequence[str]) -> dict
 
     An unknown value is the empty text. Where the visits name no platform, the modality's own (``platform`` in
     COHORT.yaml) holds for all of them, and where that is not declared the cohort stands for its platform. ``scale`` is
-    the modality's declared scale.
+    the modality's declared scale. Platforms, days and bridge samples are the same everywhere; plates, sites and other
+    labels carry the name of their cohort, participants of those whose ids they bear.
     """
     parts = [(len(own), _of_cohort(own, modality, columns)) for own in store.stores]
     known = [column for column in columns if any(column in labels for _, labels in parts)]
@@ -34,7 +38,7 @@ def at_rows(labels: Labels, rows: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _of_cohort(store: OmicsStore, modality: str, columns: Sequence[str]) -> dict[str, np.ndarray]:
-    labels = {column: _text(store, column) for column in columns if column in store.visits}
+    labels = {column: _named(store, column) for column in columns if column in store.visits}
     if modality not in store.modalities:
         return labels
     space = store.modalities[modality].features
@@ -45,6 +49,9 @@ def _of_cohort(store: OmicsStore, modality: str, columns: Sequence[str]) -> dict
     return labels
 
 
-def _text(store: OmicsStore, column: str) -> np.ndarray:
+def _named(store: OmicsStore, column: str) -> np.ndarray:
     values = store.visits[column]
-    return np.where(values.notna(), values.astype(str), "").astype(str)
+    text = values.astype(str)
+    if column not in EVERYWHERE:
+        text = f"{store.people if column in PERSONAL else store.name}/" + text
+    return np.where(values.notna(), text, "").astype(str)
