@@ -1,34 +1,16 @@
 """FeatureSpace: the ordered features of one modality, and how those of two cohorts line up."""
 
 import hashlib
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Int
 
 from omicsfm.errors import InputError
-
-NAMESPACES: dict[str, re.Pattern[str] | None] = {
-    "ensembl_gene": re.compile(r"ENS[A-Z]*G\d{11}(\.\d+)?"),
-    "hgnc_symbol": re.compile(r"[A-Z][A-Z0-9orf-]{0,19}"),
-    "entrez": re.compile(r"\d{1,9}"),
-    "uniprot": re.compile(r"([OPQ]\d[A-Z0-9]{3}\d|[A-NR-Z]\d([A-Z][A-Z0-9]{2}\d){1,2})(-\d+)?(;.*)?"),
-    "protein_symbol": re.compile(r"[A-Z][A-Z0-9orf_-]{0,24}"),
-    "olink_id": re.compile(r"OID\d{5}"),
-    "somascan_seqid": re.compile(r"(seq\.)?\d+[-.]\d+([-._]\d+)?"),
-    "hmdb": re.compile(r"HMDB\d{5,7}"),
-    "chebi": re.compile(r"CHEBI:\d+"),
-    "inchikey": re.compile(r"[A-Z]{14}-[A-Z]{10}-[A-Z]"),
-    "kegg": re.compile(r"C\d{5}"),
-    "refmet": None,
-    "metabolite_name": None,
-    "local": None,
-}
-"""Known kinds of feature identifier with the form their ids have; None where names are free text.
-``local`` ids mean nothing outside their cohort."""
+from omicsfm.namespaces import NAMESPACES, likely_namespaces
+from omicsfm.placement import STATUSES, Placement, Status, Translator, place
 
 SCALES_JOINED_BY = "|"
 MIN_SHARED = 0.5  # under this share of what a training cohort measured a prediction would rest on guesses
@@ -43,12 +25,21 @@ class Alignment:
     unknown: tuple[str, ...]
     """Source features the target does not have."""
     shares: Mapping[str, float]
-    """Matched features as a share of each panel of the target."""
+    """Features with a place as a share of each panel of the target."""
+    status: tuple[Status, ...] = ()
+    """What became of each source feature."""
+    withdrawn: int = 0
+    """How many source ids their authority took back, as far as a translator says so."""
 
     @property
     def matched(self) -> int:
-        """Number of features both have."""
+        """Number of source features that have a place, by their own id or by another of the same thing."""
         return int((self.position >= 0).sum())
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many source features met each fate."""
+        return {fate: self.status.count(fate) for fate in STATUSES}
 
     @property
     def nearest(self) -> str:
@@ -57,7 +48,7 @@ class Alignment:
 
     @property
     def share(self) -> float:
-        """Matched features as a share of the target's, or where the target joins the panels of several cohorts of the
+        """Placed features as a share of the target's, or where the target joins the panels of several cohorts of the
         panel that is covered best.
         """
         return self.shares[self.nearest]
@@ -77,6 +68,8 @@ class FeatureSpace:
     """Whose ids these are: ids of namespace local mean nothing beyond it."""
     panels: Mapping[str, Int[np.ndarray, " panel"]] = field(default_factory=dict, compare=False)
     """Positions of the features that each cohort of a training has; empty where one cohort has them all."""
+    translator: Translator | None = field(default=None, compare=False, repr=False)
+    """What the user named to translate these ids into other namespaces."""
 
     def __post_init__(self) -> None:
         if self.namespace not in NAMESPACES:
@@ -104,26 +97,30 @@ class FeatureSpace:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def align(self, source: "FeatureSpace") -> Alignment:
-        """Where the features of ``source`` stand in this space.
+        """Where the features of ``source`` stand in this space; the translator of ``source`` bridges namespaces.
 
         Raises:
-            InputError: The namespaces or scales differ, or ``source`` has under half of this space's features, and of
-                every panel's where it joins several.
+            InputError: The namespaces differ and nothing bridges them, the scales differ, or ``source`` has under half
+                of this space's features, and of every panel's where it joins several.
         """
         likely = [n for n in likely_namespaces(source.ids) if n != source.namespace]
         way_out = f"Prepare the store with ids in namespace {self.namespace}" + (
             f"; its ids look like {' or '.join(likely)}." if likely else "."
         )
+        bridge = " Or name a table of identifiers that links the two: --mapping FILE."
         if self.namespace == "local":
+            bridge = ""
             way_out = "Ids in namespace local mean nothing outside their cohort: train on ids in a public namespace."
-        if source.namespace != self.namespace:
+        if source.namespace != self.namespace and (source.translator is None or not bridge):
             raise InputError(
                 f"{self.modality}: the checkpoint's features are in namespace {self.namespace}, the store's in "
-                f"{source.namespace}; equal ids would not mean the same thing. {way_out}"
+                f"{source.namespace}; equal ids would not mean the same thing. {way_out}{bridge}"
             )
-        position = self.places(source)
-        unknown = tuple(f for f, p in zip(source.ids, position, strict=True) if p < 0)
-        alignment = Alignment(position, len(self), unknown, self._shares(position))
+        placed = self.place(source)
+        unknown = tuple(f for f, p in zip(source.ids, placed.position, strict=True) if p < 0)
+        alignment = Alignment(
+            placed.position, len(self), unknown, self._shares(placed.position), placed.status, placed.withdrawn
+        )
         if alignment.share < MIN_SHARED:
             example = unknown[0] if unknown else "none"
             best = f"at best {alignment.share:.0%} of what {alignment.nearest} measured, " if self.panels else ""
@@ -140,12 +137,21 @@ class FeatureSpace:
             )
         return alignment
 
-    def places(self, source: "FeatureSpace") -> Int[np.ndarray, " source"]:
-        """Position of each feature of ``source`` in this space, -1 where it is not there."""
+    def place(self, source: "FeatureSpace") -> Placement:
+        """Where each feature of ``source`` stands in this space, and why, without a judgement on how many do."""
         ids = source.ids
         if self.namespace == "local":
             ids = tuple(own if (own := of_cohort(i, source.cohort)) in self.index else i for i in ids)
-        return np.array([self.index.get(feature, -1) for feature in ids], dtype=np.int64)
+        return place(ids, source.namespace, self.ids, self.namespace, source.translator)
+
+    def with_panel(self, source: "FeatureSpace") -> "FeatureSpace":
+        """The same space, of which ``source`` is the only panel."""
+        position = self.places(source)
+        return replace(self, panels={source.cohort: np.unique(position[position >= 0])})
+
+    def places(self, source: "FeatureSpace") -> Int[np.ndarray, " source"]:
+        """Position of each feature of ``source`` in this space, -1 where it is not there."""
+        return self.place(source).position
 
     def _shares(self, position: Int[np.ndarray, " source"]) -> dict[str, float]:
         panels = self.panels or {"": np.arange(len(self))}
@@ -155,10 +161,3 @@ class FeatureSpace:
 def of_cohort(feature: str, cohort: str) -> str:
     """A local id where those of several cohorts stand side by side."""
     return f"{cohort}/{feature}"
-
-
-def likely_namespaces(ids: Sequence[str]) -> list[str]:
-    """Namespaces whose form at least nine of ten ids have, the most specific first: for messages only."""
-    order = sorted((n for n, form in NAMESPACES.items() if form), key=lambda n: n in ("hgnc_symbol", "protein_symbol"))
-    sample = list(ids[:200])
-    return [n for n in order if sample and np.mean([bool(NAMESPACES[n].fullmatch(i)) for i in sample]) >= 0.9]  # type: ignore[union-attr]

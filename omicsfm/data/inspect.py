@@ -12,7 +12,8 @@ from omicsfm.contracts import OutcomeSpec
 from omicsfm.data.store import OmicsStore
 from omicsfm.data.stored_matrix import StoredMatrix
 from omicsfm.errors import InputError, closest
-from omicsfm.features import NAMESPACES, FeatureSpace, likely_namespaces
+from omicsfm.features import FeatureSpace
+from omicsfm.namespaces import NAMESPACES, likely_namespaces
 from omicsfm.paths import configs_dir
 
 BLOCK = 4096  # visits read at a time

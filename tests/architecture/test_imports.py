@@ -10,15 +10,18 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "omicsfm"
 
-WORDS = {"errors", "contracts", "features"}  # what every room speaks
+WORDS = {"errors", "contracts", "features", "namespaces", "placement"}  # what every room speaks
 TOOLS = {"build", "seeding", "distributed"}
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "paths": set(),
     "origin": {"paths"},
     "command": {"errors"},
+    "memory": {"errors"},
     "contracts": {"errors"},
-    "features": {"errors"},
+    "namespaces": set(),
+    "placement": {"namespaces"},
+    "features": {"errors", "namespaces", "placement"},
     "build": {"errors"},
     "seeding": set(),
     "distributed": set(),
@@ -52,7 +55,7 @@ ARROWS: dict[str, set[str]] = {
     "scripts": {"paths"},
     "doctor": {"errors", "paths"},
     "data.inspect": WORDS | {"paths", "data", "checkpoint"},  # a command of its own: a store beside a checkpoint
-    "cli": {"command", "errors", "data", "data.inspect", "doctor"},
+    "cli": {"command", "memory", "errors", "data", "data.inspect", "doctor"},
 }
 CORE = ("contracts", "features", "build", "checkpoint", "model", "heads", "objectives", "metrics")
 EDGE = ("pytorch_lightning", "lightning", "hydra", "omegaconf", "anndata", "mudata", "scanpy", "wandb", "deepspeed")

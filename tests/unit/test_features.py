@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from omicsfm.errors import InputError
-from omicsfm.features import NAMESPACES, FeatureSpace, likely_namespaces
+from omicsfm.features import FeatureSpace
 
 
 def proteins(*ids: str, namespace: str = "uniprot") -> FeatureSpace:
@@ -82,22 +82,3 @@ def test_a_feature_that_stands_twice_is_refused_by_name() -> None:
 def test_an_unknown_namespace_is_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"namespace 'uniprott' is not known; known: .*uniprot"):
         proteins("P01375", namespace="uniprott")
-
-
-@pytest.mark.parametrize(
-    ("namespace", "ids"),
-    [
-        ("ensembl_gene", ["ENSG00000141510", "ENSG00000012048.23"]),
-        ("uniprot", ["P04637", "A0A024RBG1", "P01375-2"]),
-        ("olink_id", ["OID20049", "OID31309"]),
-        ("hmdb", ["HMDB0000122", "HMDB00148"]),
-        ("chebi", ["CHEBI:15903", "CHEBI:4167"]),
-        ("kegg", ["C00031", "C00186"]),
-        ("inchikey", ["WQZGKKKJIJFFOK-GASJEMHNSA-N", "RWSXRVCMGQZWBV-WDSKDSINSA-N"]),
-        ("somascan_seqid", ["seq.2780.35", "10000-28"]),
-        ("hgnc_symbol", ["TP53", "C1orf112", "HLA-DRA"]),
-    ],
-)
-def test_real_ids_are_recognised(namespace: str, ids: list[str]) -> None:
-    assert all(NAMESPACES[namespace].fullmatch(i) for i in ids)
-    assert likely_namespaces(ids)[0] == namespace

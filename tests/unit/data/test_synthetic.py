@@ -12,7 +12,7 @@ from sklearn.metrics import r2_score, roc_auc_score
 
 from omicsfm.data.synthetic import simulate
 from omicsfm.errors import InputError
-from omicsfm.features import NAMESPACES
+from omicsfm.namespaces import NAMESPACES
 
 SMALL = {"participants": 40, "genes": 30, "proteins": 20, "metabolites": 10}
 
