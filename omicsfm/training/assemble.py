@@ -70,9 +70,14 @@ def objectives(config: Config, features: Mapping[str, FeatureSpace]) -> dict[str
     return {name: build(node, weights=weights) for name, node in config["objective"].items()}
 
 
-def fitted_transforms(store: OmicsStore, rows: np.ndarray) -> dict[str, Chain]:
-    """A chain per modality, by its declared scale, fitted on training visits."""
-    chains = {name: default_transform(matrix.features.scale) for name, matrix in store.modalities.items()}
+def fitted_transforms(store: OmicsStore, rows: np.ndarray, config: Config | None = None) -> dict[str, Chain]:
+    """A chain per modality, by its declared scale and the configured harmonisation, fitted on training visits.
+
+    Raises:
+        InputError: The harmonisation cannot be learnt from these visits.
+    """
+    steps = None if config is None else config["harmonise"]["steps"]
+    chains = {name: default_transform(matrix.features.scale, steps) for name, matrix in store.modalities.items()}
     fit_transforms(store, rows=rows, chains=chains)
     return chains
 

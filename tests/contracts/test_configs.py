@@ -53,9 +53,11 @@ def small(*overrides: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def make_store(tmp_path_factory: pytest.TempPathFactory) -> MakeStore:
-    """Makes a store of 24 participants with the named modalities and an outcome of every kind."""
+    """Makes a store of 24 visits with the named modalities and an outcome of every kind: of 24 participants, or of 12
+    who were measured on two platforms.
+    """
 
-    def make(*modalities: str) -> OmicsStore:
+    def make(*modalities: str, platforms: tuple[str, ...] = ("olink",)) -> OmicsStore:
         generator = np.random.default_rng(0)
         health = generator.normal(size=(PEOPLE, 1))
         matrices = {
@@ -66,7 +68,8 @@ def make_store(tmp_path_factory: pytest.TempPathFactory) -> MakeStore:
             )
             for name in modalities
         }
-        ids = [f"P{n:02d}" for n in range(PEOPLE)]
+        ids = [f"P{n // len(platforms):02d}" for n in range(PEOPLE)]
+        platform = [platforms[n % len(platforms)] for n in range(PEOPLE)]
         sick = (health + generator.normal(size=(PEOPLE, 1)))[:, 0]
         outcomes = pd.DataFrame(
             {
@@ -79,7 +82,7 @@ def make_store(tmp_path_factory: pytest.TempPathFactory) -> MakeStore:
         return write_store(
             tmp_path_factory.mktemp("configs") / "store",
             name="tiny",
-            visits=pd.DataFrame({"participant_id": ids, "visit": ["0"] * PEOPLE, "time_days": [0.0] * PEOPLE}),
+            visits=pd.DataFrame({"participant_id": ids, "visit": platform, "time_days": 0.0, "platform": platform}),
             outcomes=outcomes,
             outcome_specs={spec.name: spec for spec in OUTCOMES.values()},
             matrices=matrices,
@@ -130,6 +133,16 @@ def test_every_modality_trains_and_comes_back(make_store, tmp_path, name: str) -
     measured = "microbiome" if name == "generic" else name
     opened = train_a_step(config, make_store(measured), tmp_path)
     assert list(opened.model.modalities) == [measured]
+
+
+@pytest.mark.parametrize("name", files("harmonise"))
+def test_every_harmonisation_trains_and_comes_back(make_store, tmp_path, name: str) -> None:
+    store = make_store("proteome", platforms=("olink", "somascan"))
+    opened = train_a_step(small("model=tiny", f"harmonise={name}"), store, tmp_path)
+    steps = opened.transforms["proteome"].steps
+    assert [type(step).__name__ for step in steps][-1] == "RobustZ"
+    known = [step.batches for step in steps if getattr(step, "column", None)]
+    assert known == ([] if name == "none" else [("olink", "somascan")])
 
 
 @pytest.mark.parametrize("name", files("objective"))
@@ -196,7 +209,18 @@ def test_every_other_choice_composes(group: str) -> None:
 
 
 def test_every_folder_of_configs_is_enumerated_here() -> None:
-    known = {"model", "modality", "objective", "optimizer", "schedule", "experiment", "adaptation", "head", "trainer"}
+    known = {
+        "model",
+        "modality",
+        "harmonise",
+        "objective",
+        "optimizer",
+        "schedule",
+        "experiment",
+        "adaptation",
+        "head",
+        "trainer",
+    }
     others = {"task", "data", "logger", "hydra", "cohort"}  # hydra has settings of its own, cohort is no part of a run
     assert {folder.name for folder in configs_dir().iterdir() if folder.is_dir()} <= known | others
 
