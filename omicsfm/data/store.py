@@ -25,6 +25,7 @@ from jaxtyping import Bool, Int
 from scipy import sparse
 
 from omicsfm.contracts import OutcomeSpec
+from omicsfm.data.store_files import check_store_files
 from omicsfm.data.store_writer import FORMAT, StoreWriter
 from omicsfm.data.stored_matrix import StoredMatrix
 from omicsfm.errors import InputError, closest
@@ -62,7 +63,7 @@ class OmicsStore:
         """Open a store.
 
         Raises:
-            InputError: There is no store at ``path``, a file of it is missing, or a newer omicsfm wrote it.
+            InputError: There is no store at ``path``, a file of it is missing or changed, or a newer omicsfm wrote it.
         """
         path = Path(path)
         manifest_file = path / "manifest.json"
@@ -77,6 +78,7 @@ class OmicsStore:
                     f"{path}: written in store format {manifest['format']}; this omicsfm reads up to {FORMAT}. "
                     "Update omicsfm, or prepare the store again."
                 )
+            check_store_files(path, manifest)
             modalities = {
                 modality: StoredMatrix(
                     path / "modalities" / modality,
@@ -91,7 +93,7 @@ class OmicsStore:
             }
             visits = pd.read_parquet(path / "visits.parquet")
             outcomes = pd.read_parquet(path / "outcomes.parquet")
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(f"{path}: the store is damaged ({error}). Prepare it again.") from error

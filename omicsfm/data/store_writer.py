@@ -3,11 +3,9 @@
 A kill at any moment leaves nothing at the final name, or what was there before.
 """
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -19,13 +17,13 @@ from scipy import sparse
 
 from omicsfm.contracts import OutcomeSpec
 from omicsfm.data.npy_file import NpyFile
+from omicsfm.data.store_files import fingerprint_of, hashes_of, sealed
 from omicsfm.errors import InputError
 from omicsfm.features import FeatureSpace
 
 FORMAT = 1
 SMALL_IDS = 1 << 16
 """A modality of fewer features has them numbered in two bytes."""
-HASHED_AT_ONCE = 2  # files; more would only wait for the disk
 
 
 class MatrixWriter:
@@ -154,9 +152,8 @@ class StoreWriter:
         self.partial.mkdir(parents=True, exist_ok=True)
         visits.reset_index(drop=True).to_parquet(self.partial / "visits.parquet")
         outcomes.reset_index(drop=True).to_parquet(self.partial / "outcomes.parquet")
-        files = sorted(file for file in self.partial.rglob("*") if file.is_file())
-        with ThreadPoolExecutor(HASHED_AT_ONCE) as pool:
-            hashes = dict(zip((str(f.relative_to(self.partial)) for f in files), pool.map(sha256, files), strict=True))
+        files = sorted(str(file.relative_to(self.partial)) for file in self.partial.rglob("*") if file.is_file())
+        hashes = hashes_of(self.partial, files)
         manifest = {
             "format": FORMAT,
             "name": name,
@@ -170,9 +167,9 @@ class StoreWriter:
             "policy": dict(policy or {}),
             "source": dict(source or {}),
             "files": hashes,
-            "fingerprint": hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest(),
+            "fingerprint": fingerprint_of(hashes),
         }
-        (self.partial / "manifest.json").write_text(json.dumps(manifest, indent=1, default=str))
+        (self.partial / "manifest.json").write_text(json.dumps(sealed(manifest), indent=1))
         replaced = self.path.with_name(f".{self.path.name}.replaced")
         shutil.rmtree(replaced, ignore_errors=True)
         if self.path.exists():
@@ -183,12 +180,6 @@ class StoreWriter:
     def discard(self) -> None:
         """Remove what was written so far."""
         shutil.rmtree(self.partial, ignore_errors=True)
-
-
-def sha256(file: Path) -> str:
-    """SHA-256 of a file."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def space_of(folder: Path) -> int:
