@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from omicsfm.command import run_command
+from omicsfm.data.split_options import add_split_options
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -29,14 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="training config of omicsfm, as for train.py"
     )
-    parser.add_argument("--split", type=Path, help="SPLIT.csv instead of --repeats, --folds")
-    parser.add_argument("--repeats", type=int, default=10, help="repeats of the folds (default: 10)")
-    parser.add_argument("--folds", type=int, default=5, help="folds a repeat (default: 5)")
-    parser.add_argument(
-        "--group", default="participant_id", choices=["participant_id"], help="what is kept in one fold"
-    )
+    parser.add_argument("--split", type=Path, help="SPLIT.csv instead of the options that make one")
+    add_split_options(parser, repeats=10)
     parser.add_argument("--within", metavar="COLUMN", help="fit and score within each value of a visit column")
-    parser.add_argument("--seed", type=int, default=0, help="same seed, same folds and fits (default: 0)")
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap draws of participants (default: 1000)")
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -44,9 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(chosen: argparse.Namespace) -> None:
+    from omicsfm.data.split_options import split_asked
     from omicsfm.data.splits import Split
     from omicsfm.data.store import OmicsStore
-    from omicsfm.evaluation.benchmark import folds_for, run_benchmark
+    from omicsfm.evaluation.benchmark import fold_labels, run_benchmark
     from omicsfm.evaluation.methods import Method, baseline_methods, default_names, split_names
     from omicsfm.evaluation.pretrained import NAME as PRETRAINED
     from omicsfm.evaluation.pretrained import pretrained_methods
@@ -64,7 +61,7 @@ def _run(chosen: argparse.Namespace) -> None:
     if chosen.split is not None:
         split = Split.read(chosen.split)
     else:
-        split = folds_for(task, repeats=chosen.repeats, folds=chosen.folds, seed=chosen.seed)
+        split = split_asked(chosen, task.visits, fold_labels(task))
     metrics = run_benchmark(
         task,
         methods,

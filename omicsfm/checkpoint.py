@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool
 from safetensors.numpy import load_file
 from safetensors.numpy import save as to_bytes
 from safetensors.torch import load_file as load_tensors
@@ -30,6 +31,7 @@ import omicsfm
 from omicsfm import distributed
 from omicsfm.build import build
 from omicsfm.contracts import OutcomeSpec
+from omicsfm.data.groups import outside
 from omicsfm.errors import InputError
 from omicsfm.features import FeatureSpace
 
@@ -72,6 +74,13 @@ class Checkpoint:
             hashes = hash_participants(participant_ids, training["salt"])
             seen = [was or own in known for was, own in zip(seen, hashes, strict=True)]
         return seen
+
+    def untouched(self, visits: pd.DataFrame, together: Sequence[str] = ()) -> Bool[np.ndarray, " visits"]:
+        """Visits of people whom neither its weights nor its transforms were fitted to, nor to anybody who shares a
+        value of a column in ``together`` with them: those it can be tested on.
+        """
+        ids = visits["participant_id"].astype(str).unique()
+        return outside(visits, ids[np.array(self.saw(ids.tolist()), dtype=bool)], together)
 
 
 def save_checkpoint(

@@ -90,6 +90,37 @@ def _prepare(arguments: argparse.Namespace) -> None:
     print(f"next: omicsfm inspect {store.path}")
 
 
+def _split_options(parser: argparse.ArgumentParser) -> None:
+    from omicsfm.data.split_options import add_split_options
+
+    parser.add_argument("store", type=Path, metavar="STORE", help="a prepared store")
+    parser.add_argument(
+        "split", type=Path, metavar="SPLIT.csv", help="file to write; SPLIT.csv.json says how it was made"
+    )
+    parser.add_argument("--outcome", metavar="NAME", help="balance the folds on this outcome")
+    parser.add_argument("--take", type=Path, metavar="FILE", help="check and take these folds instead of making some")
+    add_split_options(parser, repeats=1)
+
+
+def _split(arguments: argparse.Namespace) -> None:
+    from omicsfm.data.split_options import split_asked
+    from omicsfm.data.split_report import described, take
+    from omicsfm.data.store import OmicsStore
+    from omicsfm.data.stratify import outcome_labels
+
+    store = OmicsStore.open(arguments.store)
+    if arguments.take is not None:
+        split = take(arguments.take, store.visits, families_may_cross=arguments.families_may_cross)
+    else:
+        outcome = None if arguments.outcome is None else store.outcome(arguments.outcome)
+        labels = None if outcome is None else outcome_labels(store, outcome)
+        split = split_asked(arguments, store.visits, labels)
+    split.write(arguments.split)
+    print(described(split, store, arguments.outcome))
+    print(f"{arguments.split}: SHA-256 {split.sha256}")
+    print(f"next: python eval/benchmark.py --store {store.path} --split {arguments.split} --outcome NAME --out OUT")
+
+
 def _inspect_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "path", type=Path, metavar="STORE_OR_H5MU", help="a prepared store, or a cohort to look at first"
@@ -122,6 +153,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 COMMANDS = {
     "simulate": Command("write a longitudinal cohort with known truth", _simulate_options, _simulate),
     "prepare": Command("turn a cohort's tables into a checked store", _prepare_options, _prepare),
+    "split": Command("say who is trained on and who is tested, in a file", _split_options, _split),
     "inspect": Command("dry run: what a store holds and what stands in the way", _inspect_options, _inspect),
     "doctor": Command("what this machine offers, and what is wrong with it", _doctor_options, _doctor),
 }

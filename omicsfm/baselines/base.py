@@ -35,17 +35,22 @@ class OmicsTable:
     """The omics of some visits, and whose visits they are."""
 
     blocks: Mapping[str, Block]
-    participant_ids: Shaped[np.ndarray, " rows"]
+    groups: Shaped[np.ndarray, " rows"]
+    """Whose row it is, a participant's or a family's: a group is on one side of every fold, inner ones too."""
 
     def __len__(self) -> int:
-        return len(self.participant_ids)
+        return len(self.groups)
 
     def __getitem__(self, rows: Int[np.ndarray, " chosen"]) -> "OmicsTable":
-        return OmicsTable({name: block[rows] for name, block in self.blocks.items()}, self.participant_ids[rows])
+        return OmicsTable({name: block[rows] for name, block in self.blocks.items()}, self.groups[rows])
 
     def only(self, modalities: Sequence[str]) -> "OmicsTable":
         """The same visits with these modalities alone."""
-        return OmicsTable({name: self.blocks[name] for name in modalities}, self.participant_ids)
+        return OmicsTable({name: self.blocks[name] for name in modalities}, self.groups)
+
+    def grouped(self, groups: Shaped[np.ndarray, " rows"]) -> "OmicsTable":
+        """The same visits in other groups."""
+        return OmicsTable(self.blocks, groups)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from jaxtyping import Float, Shaped
 from omicsfm.baselines.base import OmicsTable, Predicted
 from omicsfm.baselines.losses import cox_loss
 from omicsfm.baselines.preprocess import to_matrices
-from omicsfm.data.splits import make_split
+from omicsfm.data.folds import make_split
 from omicsfm.metrics.targets import ClassTarget, QuantityTarget, SurvivalTarget, Target
 from omicsfm.seeding import derive
 
@@ -36,7 +36,7 @@ class Boosting:
         matrices = to_matrices(train, test)
         if matrices.train.shape[1] == 0:  # LightGBM refuses a table without columns
             matrices = type(matrices)(np.zeros((len(train), 1)), np.zeros((len(test), 1)))
-        rounds, held_out = self._search(matrices.train, target, train.participant_ids, seed)
+        rounds, held_out = self._search(matrices.train, target, train.groups, seed)
         booster = self._train(matrices.train, target, rounds, seed)
         return Predicted(_predict(booster, matrices.test, target, rounds), held_out)
 
@@ -44,8 +44,8 @@ class Boosting:
         self, x: Matrix, target: Target, groups: Shaped[np.ndarray, " rows"], seed: int
     ) -> tuple[int, Margin | None]:
         """Rounds with the least held-out loss over participant-grouped folds, and survival's held-out log hazards."""
-        people = pd.Series(groups).astype(str)
-        folds = min(self.inner_folds, people.nunique())
+        people = pd.DataFrame({"participant_id": groups})
+        folds = min(self.inner_folds, people["participant_id"].nunique())
         split = make_split(people, labels=target.stratum, repeats=1, folds=folds, seed=derive(seed, "boosting rounds"))
         total = np.zeros(self.most_rounds)
         boosters = []

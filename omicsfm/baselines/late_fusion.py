@@ -23,16 +23,16 @@ class LateFusion:
 
     def fit_predict(self, train: OmicsTable, target: Target, test: OmicsTable, *, seed: int) -> Predicted:
         """Predictions of the test rows."""
-        prior = fit_penalised(np.zeros((len(train), 0)), target, groups=train.participant_ids, seed=seed, penalty=1.0)
+        prior = fit_penalised(np.zeros((len(train), 0)), target, groups=train.groups, seed=seed, penalty=1.0)
         outputs = len(prior.intercept)
         on_test, on_train = [], []
         for modality, block in train.blocks.items():
             rows = np.flatnonzero(block.measured)
-            if not _enough(train.participant_ids[rows], target[rows]):
+            if not _enough(train.groups[rows], target[rows]):
                 continue
             own_train, own_test = train.only([modality])[rows], test.only([modality])
             matrices = to_matrices(own_train, own_test)
-            fit = fit_penalised(matrices.train, target[rows], groups=own_train.participant_ids, seed=seed)
+            fit = fit_penalised(matrices.train, target[rows], groups=own_train.groups, seed=seed)
             on_test.append(_spoken(fit, matrices.test, test.blocks[modality].measured))
             held_out = np.full((len(train), outputs), np.nan)
             held_out[rows] = fit.held_out
@@ -44,8 +44,8 @@ class LateFusion:
         )
 
 
-def _enough(participant_ids: np.ndarray, target: Target) -> bool:
-    if len(np.unique(participant_ids)) < FEWEST_PARTICIPANTS:
+def _enough(groups: np.ndarray, target: Target) -> bool:
+    if len(np.unique(groups)) < FEWEST_PARTICIPANTS:
         return False
     if isinstance(target, ClassTarget):
         return len(np.unique(target.class_id)) > 1

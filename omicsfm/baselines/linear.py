@@ -15,6 +15,6 @@ class Linear:
     def fit_predict(self, train: OmicsTable, target: Target, test: OmicsTable, *, seed: int) -> Predicted:
         """Predictions of the test rows."""
         matrices = to_matrices(train, test)
-        fit = fit_penalised(matrices.train, target, groups=train.participant_ids, seed=seed)
+        fit = fit_penalised(matrices.train, target, groups=train.groups, seed=seed)
         held_out = fit.held_out[:, 0] if isinstance(target, SurvivalTarget) else None
         return Predicted(fit.predict(matrices.test), held_out)

@@ -22,7 +22,7 @@ from scipy.special import expit, softmax
 
 from omicsfm.baselines.descent import minimise, push
 from omicsfm.baselines.losses import LinearLoss, loss_of
-from omicsfm.data.splits import make_split
+from omicsfm.data.folds import make_split
 from omicsfm.errors import InputError
 from omicsfm.metrics.targets import ClassTarget, QuantityTarget, Target
 from omicsfm.seeding import derive
@@ -175,8 +175,8 @@ def _search(
     seed: int,
 ) -> tuple[float, Float[np.ndarray, "rows outputs"]]:
     """The penalty with the least held-out loss, and the held-out linear predictor at that penalty."""
-    people = pd.Series(groups).astype(str)
-    folds = min(INNER_FOLDS, people.nunique())
+    people = pd.DataFrame({"participant_id": groups})
+    folds = min(INNER_FOLDS, people["participant_id"].nunique())
     split = make_split(
         people, labels=target.stratum, repeats=INNER_REPEATS, folds=folds, seed=derive(seed, "inner folds")
     )

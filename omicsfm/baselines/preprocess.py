@@ -8,6 +8,7 @@ from jaxtyping import Float
 from omicsfm.baselines.base import Block, OmicsTable
 from omicsfm.data.row_labels import at_rows
 from omicsfm.data.transforms import default_transform
+from omicsfm.errors import InputError
 
 MOST_MISSING = 0.5
 
@@ -27,7 +28,12 @@ def to_matrices(train: OmicsTable, test: OmicsTable) -> Matrices:
 
     Features that are missing in half of the training rows or more are left out, the rest of the gaps take the
     feature's training median. A visit without an assay is so at the median in all of it.
+
+    Raises:
+        InputError: A group has rows on both sides: what is fitted to one would have seen the other.
     """
+    if len(both := np.intersect1d(train.groups, test.groups)):
+        raise InputError(f"{len(both):,} groups are trained on and tested (first: '{both[0]}'). Make the split again.")
     parts = [_dense(block, test.blocks[name]) for name, block in train.blocks.items()]
     return Matrices(
         np.concatenate([part.train for part in parts], axis=1), np.concatenate([part.test for part in parts], axis=1)

@@ -3,22 +3,27 @@
 A split has the columns ``participant_id, repeat, fold``. A participant's visits are test rows of that (repeat,
 fold) and training rows of the repeat's other folds; fold -1 is training only. The same file serves training,
 benchmark and evaluation, and its hash goes into every result.
+
+Beside SPLIT.csv lies SPLIT.csv.json, which says how the split was made: what was kept together, what may cross, the
+time it was cut at, and the hash of the table, so that a table edited afterwards is noticed.
 """
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool
-from sklearn.model_selection import KFold, StratifiedKFold
 
+from omicsfm.data.groups import PARTICIPANT, families_in, outside, refuse_crossing
+from omicsfm.data.times import Cut
 from omicsfm.errors import InputError, closest
-from omicsfm.seeding import derive
 
-COLUMNS = ("participant_id", "repeat", "fold")
+COLUMNS = (PARTICIPANT, "repeat", "fold")
 
 
 @dataclass(frozen=True)
@@ -26,9 +31,11 @@ class Split:
     """Which participants are tested in which (repeat, fold)."""
 
     table: pd.DataFrame
+    made: Mapping[str, Any] = field(default_factory=dict)
+    """How it was made, as SPLIT.csv.json has it; empty where nobody says."""
 
     def __post_init__(self) -> None:
-        keyed = self.table.groupby(["participant_id", "repeat"])["fold"].nunique()
+        keyed = self.table.groupby([PARTICIPANT, "repeat"])["fold"].nunique()
         crossing = keyed[keyed > 1]
         if len(crossing):
             participant, repeat = crossing.index[0]
@@ -41,13 +48,14 @@ class Split:
 
     @classmethod
     def read(cls, path: str | Path) -> "Split":
-        """Read a SPLIT.csv.
+        """Read a SPLIT.csv, and the SPLIT.csv.json beside it where there is one.
 
         Raises:
-            InputError: The file is missing or unreadable, a column is missing, or a participant is in two folds.
+            InputError: The file is missing or unreadable, a column is missing, a participant is in two folds, or the
+                table was edited after SPLIT.csv.json was written.
         """
         try:
-            table = pd.read_csv(path, dtype={"participant_id": str})
+            table = pd.read_csv(path, dtype={PARTICIPANT: str})
         except (OSError, ValueError) as error:
             raise InputError(f"{path}: not a readable split ({error}).") from error
         for column in COLUMNS:
@@ -56,15 +64,22 @@ class Split:
         for column in ("repeat", "fold"):
             if not pd.api.types.is_integer_dtype(table[column]):
                 raise InputError(f"{path}: column '{column}' must hold whole numbers; fold -1 is training only.")
-        return cls(table[list(COLUMNS)])
+        split = cls(table[list(COLUMNS)])
+        return cls(split.table, _read_record(Path(path), split.sha256))
 
     def write(self, path: str | Path) -> None:
-        """Write the table as CSV, under a temporary name first."""
+        """Write the table as CSV, and how it was made beside it; each under a temporary name first."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial")
+        record = record_of(path)
+        record.unlink(missing_ok=True)  # an older one would call this table edited
         self.table.to_csv(partial, index=False)
         partial.rename(path)
+        if self.made:
+            partial = record.with_name(f".{record.name}.partial")
+            partial.write_text(json.dumps({"sha256": self.sha256, **self.made}, indent=1) + "\n")
+            partial.rename(record)
 
     @property
     def sha256(self) -> str:
@@ -72,68 +87,79 @@ class Split:
         ordered = self.table.sort_values(list(COLUMNS)).to_csv(index=False)
         return hashlib.sha256(ordered.encode()).hexdigest()
 
+    @property
+    def kept_together(self) -> tuple[str, ...]:
+        """Columns of the visits whose values this split keeps on one side."""
+        return tuple(str(name) for name in self.made.get("kept_together", ()))
+
+    def together_in(self, visits: pd.DataFrame) -> tuple[str, ...]:
+        """The columns of these visits no value of which may stand on both sides: families, and what was grouped by."""
+        columns = dict.fromkeys((*families_in(visits), *self.kept_together))
+        return tuple(name for name in columns if name in visits and name not in self.made.get("may_cross", ()))
+
+    def readable(self, visits: pd.DataFrame, tested: Sequence[str] | np.ndarray) -> Bool[np.ndarray, " visits"]:
+        """Visits that pretraining may read while ``tested`` are tested, whether their outcome is known or not: of
+        people in no group of theirs, and before the cut of a split in time.
+        """
+        allowed = outside(visits, tested, self.together_in(visits))
+        cut = Cut.of(self.made)
+        return allowed if cut is None else allowed & ~cut.later(visits)
+
     def folds(self) -> Iterator[tuple[int, int]]:
         """Every (repeat, fold) that tests somebody."""
         pairs = self.table.loc[self.table["fold"] >= 0, ["repeat", "fold"]].drop_duplicates()
         yield from sorted(map(tuple, pairs.to_numpy().tolist()))
 
     def masks(
-        self, participant_ids: pd.Series, repeat: int, fold: int
+        self, visits: pd.DataFrame, repeat: int, fold: int
     ) -> tuple[Bool[np.ndarray, " visits"], Bool[np.ndarray, " visits"]]:
         """Training and test visits of one (repeat, fold); a participant who is not in the split is in neither.
 
+        Every fit and every test takes its visits from here: nothing that must stay together comes out on both sides.
+
         Raises:
-            InputError: The split has no such (repeat, fold), or nobody in the cohort is tested or trained on.
+            InputError: The split has no such (repeat, fold), nobody in the cohort is tested or trained on, a family or
+                another group crosses, or a split in time trains on visits after its cut.
         """
         if (repeat, fold) not in set(self.folds()):
             known = ", ".join(map(str, list(self.folds())[:10]))
             raise InputError(f"split: there is no (repeat {repeat}, fold {fold}); known: {known}.")
         own = self.table[self.table["repeat"] == repeat]
-        tested = set(own.loc[own["fold"] == fold, "participant_id"].astype(str))
-        trained = set(own["participant_id"].astype(str)) - tested
-        ids = participant_ids.astype(str)
+        tested = set(own.loc[own["fold"] == fold, PARTICIPANT].astype(str))
+        trained = set(own[PARTICIPANT].astype(str)) - tested
+        ids = visits[PARTICIPANT].astype(str)
         train, test = ids.isin(trained).to_numpy(), ids.isin(tested).to_numpy()
         if not (train.any() and test.any()):
             raise InputError(
                 f"split: of the cohort's participants {ids[train].nunique()} train and {ids[test].nunique()} are "
                 f"tested in (repeat {repeat}, fold {fold}); both must be above 0. Does the split belong to this cohort?"
             )
+        for column in self.together_in(visits):
+            refuse_crossing(visits, train, test, column)
+        if cut := Cut.of(self.made):
+            cut.refuse_mixed(visits, train, test)
         return train, test
 
 
-def make_split(
-    participant_ids: pd.Series, *, labels: np.ndarray | None = None, repeats: int, folds: int, seed: int
-) -> Split:
-    """Repeated K-fold over participants, stratified by each participant's largest label where labels are given.
-
-    ``labels`` holds one small integer per visit (a class, or the event indicator).
-
-    Raises:
-        InputError: There are fewer participants than folds.
-    """
-    by_participant = pd.DataFrame({"participant_id": participant_ids.astype(str).to_numpy()})
-    by_participant["label"] = 0 if labels is None else np.asarray(labels)
-    people = by_participant.groupby("participant_id", sort=True)["label"].max().reset_index()
-    if len(people) < folds:
-        raise InputError(f"split: {len(people)} participants cannot make {folds} folds.")
-    rarest = people["label"].value_counts().min()
-    tables = []
-    for repeat in range(repeats):
-        random_state = derive(seed, "split", repeat)
-        if rarest >= 2 and people["label"].nunique() > 1:
-            kfold = StratifiedKFold(folds, shuffle=True, random_state=random_state)
-        else:
-            kfold = KFold(folds, shuffle=True, random_state=random_state)
-        table = people[["participant_id"]].assign(repeat=repeat, fold=-1)
-        for fold, (_, test) in enumerate(_quiet_split(kfold, people)):
-            table.loc[test, "fold"] = fold
-        tables.append(table)
-    return Split(pd.concat(tables, ignore_index=True))
+def record_of(path: Path) -> Path:
+    """Where it is written how a split was made."""
+    return path.with_name(f"{path.name}.json")
 
 
-def _quiet_split(kfold: KFold | StratifiedKFold, people: pd.DataFrame) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    import warnings
-
-    with warnings.catch_warnings():  # a class rarer than the folds is no error: it is absent from some test folds
-        warnings.filterwarnings("ignore", message="The least populated class")
-        yield from kfold.split(people, people["label"])
+def _read_record(path: Path, sha256: str) -> dict[str, Any]:
+    file = record_of(path)
+    if not file.exists():
+        return {}
+    try:
+        record = json.loads(file.read_text())
+        said = record.pop("sha256")
+    except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
+        raise InputError(
+            f"{file}: does not say how {path.name} was made ({error!r}). Delete it, or restore it."
+        ) from None
+    if said != sha256:
+        raise InputError(
+            f"{path}: was changed after it was made: {file.name} holds another hash. Restore it, make it again, or "
+            f"delete {file.name} if the change was meant."
+        )
+    return dict(record)

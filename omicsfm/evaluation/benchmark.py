@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 import omicsfm
-from omicsfm.data.splits import Split, make_split
+from omicsfm.data.folds import make_split
+from omicsfm.data.splits import Split
+from omicsfm.data.stratify import outcome_labels
 from omicsfm.errors import InputError
 from omicsfm.evaluation.crossval import cross_validate
 from omicsfm.evaluation.methods import Method
@@ -65,12 +68,17 @@ def run_benchmark(
 
 
 def folds_for(task: Task, *, repeats: int, folds: int, seed: int) -> Split:
-    """Repeated folds over participants, balanced on class or event, and within strata on the stratum too."""
-    labels = task.target.stratum
-    if task.strata is not None:
-        _, stratum = np.unique(task.strata, return_inverse=True)
-        labels = stratum * (int(labels.max()) + 1) + labels
-    return make_split(task.people, labels=labels, repeats=repeats, folds=folds, seed=seed)
+    """Repeated folds over participants, balanced on the outcome, and within strata on the stratum too."""
+    return make_split(task.visits, labels=fold_labels(task), repeats=repeats, folds=folds, seed=seed)
+
+
+def fold_labels(task: Task) -> Int[np.ndarray, " rows"]:
+    """What folds of the task are balanced on: class, event or quarter of a quantity, and the stratum."""
+    labels = outcome_labels(task.store, task.outcome)[task.rows]
+    if task.strata is None:
+        return labels
+    _, stratum = np.unique(task.strata, return_inverse=True)
+    return stratum * (int(labels.max()) + 1) + labels
 
 
 def write_json(content: Mapping[str, Any], path: Path) -> None:
@@ -121,6 +129,7 @@ def _provenance(task: Task, split: Split, seed: int, resamples: int) -> dict[str
         "store": str(task.store.name),
         "store_fingerprint": task.store.fingerprint,
         "split_sha256": split.sha256,
+        "split": dict(split.made),
         "seed": seed,
         "resamples": resamples,
         "omicsfm": omicsfm.__version__,

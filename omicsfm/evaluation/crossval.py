@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ def cross_validate(
     Raises:
         InputError: The split does not fit the task, or a training fold lacks an outcome.
     """
+    task = replace(task, split=split)
     folds = [(repeat, fold, *_positions(task, split, repeat, fold)) for repeat, fold in split.folds()]
     tables: list[pd.DataFrame] = []
     seconds: dict[str, float] = {}
@@ -92,7 +93,7 @@ def _strata(task: Task, train: np.ndarray, test: np.ndarray) -> Iterator[tuple[n
 
 
 def _positions(task: Task, split: Split, repeat: int, fold: int) -> tuple[np.ndarray, np.ndarray]:
-    train, test = (np.flatnonzero(mask) for mask in split.masks(task.people, repeat, fold))
+    train, test = (np.flatnonzero(mask) for mask in split.masks(task.visits, repeat, fold))
     if isinstance(task.target, SurvivalTarget) and not task.target.event[train].any():
         raise InputError(
             f"outcome '{task.outcome.name}': no event in the training rows of repeat {repeat}, fold {fold}."
@@ -115,6 +116,7 @@ def _key(task: Task, method: Method, seed: int) -> str:
         "store": task.store.fingerprint,
         "outcome": asdict(task.outcome),
         "within": task.stratum_column,
+        "together": task.together,
         "method": method.name,
         "config": dict(method.config()),
         "seed": seed,

@@ -84,7 +84,9 @@ class BaselineMethod:
     def fit_predict(self, task: Task, train: Train, test: Test, *, seed: int) -> Predicted:
         """Predictions from the chosen modalities."""
         table = task.table.only(self.modalities)
-        return self.baseline.fit_predict(table[train], task.target[train], table[test], seed=seed)
+        return self.baseline.fit_predict(
+            table[train].grouped(task.inner_groups(train)), task.target[train], table[test], seed=seed
+        )
 
 
 _MAKERS: dict[str, tuple[Callable[[], Baseline], bool]] = {

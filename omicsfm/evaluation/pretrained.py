@@ -45,11 +45,11 @@ class Encoders:
             from omicsfm.training.pretrain import pretrain
 
             tested = np.setdiff1d(task.participant_ids, task.participant_ids[train])
-            everyone = task.store.visits["participant_id"].astype(str)
-            rows = np.flatnonzero(~everyone.isin(tested).to_numpy())
+            rows, record = task.readable(tested), {"kept_together": list(task.together)}
             with tempfile.TemporaryDirectory() as folder:
                 directory = Path(folder) / "checkpoint"
-                pretrain(task.store, rows=rows, config={**self.config, "seed": seed}, directory=directory)
+                config = {**self.config, "seed": seed}
+                pretrain(task.store, rows=rows, config=config, directory=directory, split_record=record)
                 self._made[key] = load_checkpoint(directory)
         return self._made[key]
 
@@ -83,11 +83,27 @@ class Pretrained:
 
         assert self._opened is not None, "begin_fold comes first"
         assert self._reader is not None, "begin_fold comes first"
+        if not self._encoders.config["data"]["allow_seen"]:
+            self._refuse_seen(self._opened, task, test)
         config = {**self._encoders.config, "adaptation": self._adaptation, "seed": seed}
-        model, _, adapted = adapt(self._reader, self._opened, task.outcome, task.rows[train], config)
+        model, _, adapted = adapt(
+            self._reader, self._opened, task.outcome, task.rows[train], config, together=task.together
+        )
         predicted = predict(model, self._reader, task.rows[test], head=task.outcome.name).numpy().astype(np.float64)
         held_out = None if adapted.held_out is None else adapted.held_out[:, 0]
         return Predicted(predicted, held_out if task.outcome.kind == "survival" else None)
+
+    def _refuse_seen(self, opened: Checkpoint, task: Task, test: Test) -> None:
+        rows = task.rows[test]
+        touched = ~opened.untouched(task.store.visits, task.together)[rows]
+        if touched.any():
+            people = task.store.visits["participant_id"].iloc[rows]
+            raise InputError(
+                f"{self.name}: the checkpoint was trained on {people[touched].nunique():,} of {people.nunique():,} "
+                "participants whom this fold tests, or on their families or groups. Leave --checkpoint out to pretrain "
+                "inside each fold, give the --split whose fold it was trained for, or go on all the same with --set "
+                "data.allow_seen=true."
+            )
 
 
 def pretrained_methods(

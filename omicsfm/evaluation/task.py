@@ -10,7 +10,9 @@ from jaxtyping import Bool, Int, Shaped
 
 from omicsfm.baselines.base import Block, OmicsTable
 from omicsfm.contracts import OutcomeSpec
+from omicsfm.data.groups import families_in, group_labels, inner_groups, outside
 from omicsfm.data.row_labels import at_rows, row_labels
+from omicsfm.data.splits import Split
 from omicsfm.data.store import OmicsStore
 from omicsfm.data.transforms import default_transform
 from omicsfm.errors import InputError, closest
@@ -30,6 +32,8 @@ class Task:
     stratum_column: str | None = None
     strata: Shaped[np.ndarray, " rows"] | None = None
     """Each visit's label in ``stratum_column``, where the task is fitted and scored within strata."""
+    split: Split | None = None
+    """The split that the task is cut by, for what is nested in it."""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -44,7 +48,7 @@ class Task:
             blocks[name] = Block(matrix.read(self.rows)[0], scale, at_rows(labels, self.rows))
         if has_clinical(self.store):
             blocks[CLINICAL] = clinical_block(self.store, self.rows)
-        return OmicsTable(blocks, self.participant_ids)
+        return OmicsTable(blocks, group_labels(self.visits, self.together))
 
     @property
     def visits(self) -> pd.DataFrame:
@@ -52,9 +56,19 @@ class Task:
         return self.store.visits.iloc[self.rows].reset_index(drop=True)
 
     @property
-    def people(self) -> pd.Series:
-        """Participant ids as a Series, as a split wants them."""
-        return pd.Series(self.participant_ids)
+    def together(self) -> tuple[str, ...]:
+        """Columns of the visits whose values no fold tears apart."""
+        return families_in(self.visits) if self.split is None else self.split.together_in(self.visits)
+
+    def readable(self, tested: Shaped[np.ndarray, " tested"]) -> Int[np.ndarray, " readable"]:
+        """Store rows that pretraining may read, whether the outcome is known or not, while these people are tested."""
+        if self.split is not None:
+            return np.flatnonzero(self.split.readable(self.store.visits, tested))
+        return np.flatnonzero(outside(self.store.visits, tested, self.together))
+
+    def inner_groups(self, train: Int[np.ndarray, " train"]) -> Shaped[np.ndarray, " train"]:
+        """Whose rows the training rows are, for inner folds nested in the split."""
+        return inner_groups(self.visits, self.together, train=train)[train]
 
 
 def make_task(store: OmicsStore, outcome: str, *, within: str | None = None) -> Task:

@@ -33,8 +33,10 @@ class TuningTask:
     outcome: OutcomeSpec
     reader: BatchReader
     rows: np.ndarray
+    groups: np.ndarray
+    """Whose visit each visit of the store is: a group is on one side of every inner fold."""
     split: Rows
-    """``rows`` cut by participant, to choose the best epoch of what trains weights."""
+    """``rows`` cut by group, to choose the best epoch of what trains weights."""
     config: Mapping[str, Any]
     run_dir: Path | None = None
 
@@ -136,7 +138,7 @@ def fill_head(model: Any, task: TuningTask, rows: np.ndarray, *, members: Sequen
     head, places = model.heads[task.outcome.name], model.evidence
     known = evidence(model, task.reader, rows)
     outcome = read_outcome(task.reader.store, task.outcome, rows)
-    target, groups = target_of(outcome, task.outcome), task.reader.store.participant_number[rows]
+    target, groups = target_of(outcome, task.outcome), task.groups[rows]
     columns = [np.concatenate([np.arange(known.shape[1])[places[part]] for part in parts]) for parts in members]
     fits = [fit_penalised(known[:, own], target, groups=groups, seed=task.config["seed"]) for own in columns]
     held_out = np.stack([linear.held_out for linear in fits])

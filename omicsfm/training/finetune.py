@@ -1,16 +1,19 @@
 """Fine-tune a pretrained encoder to an outcome of a store."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from omicsfm.build import build
 from omicsfm.checkpoint import Checkpoint, save_checkpoint
 from omicsfm.contracts import OutcomeSpec
 from omicsfm.data.collate import BatchReader
+from omicsfm.data.groups import inner_groups
 from omicsfm.data.store import OmicsStore
+from omicsfm.data.stratify import outcome_labels
 from omicsfm.inference import reader_for
 from omicsfm.seeding import derive
 from omicsfm.training.adaptations import Adapted, TuningTask
@@ -38,7 +41,8 @@ def finetune(
     """
     rows = rows[store.outcome_observed(outcome.name)[rows]]
     reader = reader_for(checkpoint, store, outcome=outcome)
-    model, spec, adapted = adapt(reader, checkpoint, outcome, rows, config, run_dir=run_dir)
+    together = (split_record or {}).get("kept_together", ())
+    model, spec, adapted = adapt(reader, checkpoint, outcome, rows, config, run_dir=run_dir, together=together)
     merged = provenance(store, rows, config, split_record, used_for=f"fine-tuning to {outcome.name}")
     merged["stores"] = [*checkpoint.provenance["stores"], *merged["stores"]]
     before = checkpoint.provenance["participants"]
@@ -63,9 +67,11 @@ def adapt(
     config: Mapping[str, Any],
     *,
     run_dir: Path | None = None,
+    together: Sequence[str] = (),
 ) -> tuple[Any, dict[str, Any], Adapted]:
     """A copy of the checkpoint's model with a head fitted to ``outcome`` on training visits that have it; its spec;
-    and what the configured adaptation chose. ``reader`` reads their store as the checkpoint's model expects.
+    and what the configured adaptation chose. ``reader`` reads their store as the checkpoint's model expects. Inner
+    folds do not tear apart what shares a value of a column in ``together``.
 
     Raises:
         InputError: The outcome cannot be learnt from these visits, or store and checkpoint share too few features.
@@ -75,12 +81,13 @@ def adapt(
     head = head_spec(config, store, outcome, rows, checkpoint.model.evidence_dim)
     model, spec = with_head(checkpoint, head, outcome, config["seed"])
     share, seed = config["task"]["validation_fraction"], derive(config["seed"], "validation", outcome.name)
-    labels = balance_labels(store, outcome, rows)
+    labels = outcome_labels(store, outcome)[rows]
     task = TuningTask(
         outcome=outcome,
         reader=reader,
         rows=rows,
-        split=hold_out(store, rows, share=share, seed=seed, labels=labels),
+        groups=pd.factorize(inner_groups(store.visits, together, train=rows))[0],
+        split=hold_out(store, rows, share=share, seed=seed, labels=labels, together=together),
         config=config,
         run_dir=run_dir,
     )
@@ -96,13 +103,3 @@ def with_head(
     pretrained = {n: t for n, t in checkpoint.model.state_dict().items() if not n.startswith("heads.")}
     model.load_state_dict({**model.state_dict(), **pretrained})
     return model, spec
-
-
-def balance_labels(store: OmicsStore, outcome: OutcomeSpec, rows: np.ndarray) -> np.ndarray:
-    """Small integers that a split balances on: the class, or whether the event was seen."""
-    values = store.outcomes.iloc[rows]
-    if outcome.kind == "class":
-        return values[outcome.name].map({label: i for i, label in enumerate(outcome.classes)}).to_numpy(dtype=int)
-    if outcome.kind == "survival":
-        return (values[f"{outcome.name}.event"] > 0).to_numpy(dtype=int)
-    return np.zeros(len(rows), dtype=int)

@@ -1,15 +1,17 @@
 """Pretrain an encoder on the training participants of a store."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from torch import Tensor
 
 from omicsfm.checkpoint import hash_participants, save_checkpoint
 from omicsfm.data.collate import BatchReader
-from omicsfm.data.splits import make_split
+from omicsfm.data.folds import make_split
+from omicsfm.data.groups import inner_groups
 from omicsfm.data.store import OmicsStore
 from omicsfm.errors import InputError
 from omicsfm.origin import code_commit
@@ -29,10 +31,10 @@ def pretrain(
 ) -> Best:
     """Train on the visits at ``rows`` and write the best epoch as a checkpoint at ``directory``.
 
-    A share of the participants among ``rows`` only chooses the best epoch. With a ``run_dir`` the run logs there
-    and the same call resumes it.
+    A share of the participants among ``rows`` only chooses the best epoch; what ``split_record`` says is kept together
+    stays so. With a ``run_dir`` the run logs there and the same call resumes it.
     """
-    task, seed = config["task"], config["seed"]
+    task, seed, together = config["task"], config["seed"], (split_record or {}).get("kept_together", ())
     features = {name: matrix.features for name, matrix in store.modalities.items()}
     transforms = fitted_transforms(store, rows)
     spec = backbone_spec(config, features)
@@ -59,7 +61,9 @@ def pretrain(
         model=model,
         objectives=objectives(config, features),
         reader=reader,
-        rows=hold_out(store, rows, share=task["validation_fraction"], seed=derive(seed, "validation")),
+        rows=hold_out(
+            store, rows, share=task["validation_fraction"], seed=derive(seed, "validation"), together=together
+        ),
         config=config,
         epochs=task["epochs"],
         patience=task["patience"],
@@ -72,17 +76,27 @@ def pretrain(
     return best
 
 
-def hold_out(store: OmicsStore, rows: np.ndarray, *, share: float, seed: int, labels: np.ndarray | None = None) -> Rows:
-    """Cut ``rows`` by participant into training and validation; ``labels`` of these rows balance the two."""
-    participants = store.visits["participant_id"].iloc[rows]
+def hold_out(
+    store: OmicsStore,
+    rows: np.ndarray,
+    *,
+    share: float,
+    seed: int,
+    labels: np.ndarray | None = None,
+    together: Sequence[str] = (),
+) -> Rows:
+    """Cut ``rows`` by participant into training and validation, nested in a split that keeps ``together`` whole;
+    ``labels`` of these rows balance the two.
+    """
+    groups = pd.DataFrame({"participant_id": inner_groups(store.visits, together, train=rows)[rows]})
     folds = max(2, round(1 / share))
-    if participants.nunique() < folds:
+    if (number := groups["participant_id"].nunique()) < folds:
         raise InputError(
-            f"{store.path}: {participants.nunique()} training participants are too few to keep a validation share of "
-            f"{share:g}; at least {folds} are needed."
+            f"{store.path}: {number} training participants are too few to keep a validation share of {share:g}; at "
+            f"least {folds} are needed."
         )
-    split = make_split(participants, labels=labels, repeats=1, folds=folds, seed=seed)
-    train, validation = split.masks(participants, 0, 0)
+    split = make_split(groups, labels=labels, repeats=1, folds=folds, seed=seed)
+    train, validation = split.masks(groups, 0, 0)
     return Rows(train=rows[train], validation=rows[validation])
 
 

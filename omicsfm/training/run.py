@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,14 @@ import numpy as np
 import yaml
 
 from omicsfm import distributed
-from omicsfm.checkpoint import load_checkpoint
-from omicsfm.data.splits import Split, make_split
+from omicsfm.checkpoint import Checkpoint, load_checkpoint
+from omicsfm.data.folds import make_split
+from omicsfm.data.groups import families_in
+from omicsfm.data.splits import Split
 from omicsfm.data.store import OmicsStore
+from omicsfm.data.stratify import outcome_labels
 from omicsfm.errors import InputError
-from omicsfm.training.finetune import balance_labels, finetune
+from omicsfm.training.finetune import finetune
 from omicsfm.training.pretrain import pretrain
 
 Config = Mapping[str, Any]
@@ -42,14 +44,15 @@ def run(config: Config) -> Path:
         if distributed.is_first():
             print(f"{run_dir}: this run is finished; its checkpoint is {checkpoint}")
         return checkpoint
-    train, record = training_visits(store, config, run_dir)
+    train, test, record = training_visits(store, config, run_dir)
     if task == "pretrain":
         best = pretrain(store, rows=train, config=config, directory=checkpoint, run_dir=run_dir, split_record=record)
         report = {"best epoch": best.epoch + 1, "validation loss": best.loss}
     else:
         source = config["checkpoint"] or _pretrain_first(store, train, config, run_dir, record)
         opened = load_checkpoint(source)
-        warn_if_seen(opened, store, train)
+        if not config["data"]["allow_seen"]:
+            refuse_seen(opened, store, test, record)
         outcome = store.outcome(config["outcome"])
         report = finetune(
             store,
@@ -88,8 +91,8 @@ def claim(run_dir: Path, config: Config) -> None:
         _write(file, yaml.safe_dump(plain, sort_keys=False))
 
 
-def training_visits(store: OmicsStore, config: Config, run_dir: Path) -> tuple[np.ndarray, dict[str, Any]]:
-    """Store rows that training may read, and what to record of the split.
+def training_visits(store: OmicsStore, config: Config, run_dir: Path) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
+    """Store rows that training may read, those kept for testing, and what to record of the split.
 
     With ``data.split`` these are the training participants of (repeat, fold). Without one, pretraining reads
     everybody, and fine-tuning keeps a fifth of the participants aside for evaluation, named in RUN/split.csv.
@@ -102,8 +105,8 @@ def training_visits(store: OmicsStore, config: Config, run_dir: Path) -> tuple[n
         outcome = store.outcome(config["outcome"])
         known = np.flatnonzero(store.outcome_observed(outcome.name))
         split = make_split(
-            store.visits["participant_id"].iloc[known],
-            labels=balance_labels(store, outcome, known),
+            store.visits.iloc[known],
+            labels=outcome_labels(store, outcome)[known],
             repeats=1,
             folds=5,
             seed=config["seed"],
@@ -112,21 +115,26 @@ def training_visits(store: OmicsStore, config: Config, run_dir: Path) -> tuple[n
         if distributed.is_first():
             split.write(run_dir / "split.csv")
     else:
-        return np.arange(len(store)), {}
-    train, _ = split.masks(store.visits["participant_id"], repeat, fold)
-    return np.flatnonzero(train), {"sha256": split.sha256, "repeat": repeat, "fold": fold}
+        everybody = np.arange(len(store))
+        return everybody, everybody[:0], {"kept_together": list(families_in(store.visits))}
+    train, test = (np.flatnonzero(mask) for mask in split.masks(store.visits, repeat, fold))
+    together = list(split.together_in(store.visits))
+    return train, test, {"sha256": split.sha256, "repeat": repeat, "fold": fold, "kept_together": together}
 
 
-def warn_if_seen(checkpoint: Any, store: OmicsStore, train: np.ndarray) -> None:
-    """Say so on stderr where the checkpoint was pretrained on people this run keeps for testing."""
-    held_out = np.setdiff1d(np.arange(len(store)), train)
-    people = store.visits["participant_id"].iloc[held_out].astype(str).unique().tolist()
-    seen = sum(checkpoint.saw(people))
-    if seen and distributed.is_first():
-        print(
-            f"warning: the checkpoint was pretrained on {seen} of the {len(people)} participants kept for testing; "
-            "their features, not their outcomes, are known to it. For a clean test pretrain with the same data.split.",
-            file=sys.stderr,
+def refuse_seen(checkpoint: Checkpoint, store: OmicsStore, test: np.ndarray, record: Config) -> None:
+    """Refuse a checkpoint whose transforms and weights were fitted to people this run keeps for testing.
+
+    Raises:
+        InputError: It saw some of them, or of those who must stay on one side with them.
+    """
+    people = store.visits["participant_id"].iloc[test]
+    if known := people[~checkpoint.untouched(store.visits, record["kept_together"])[test]].nunique():
+        raise InputError(
+            f"checkpoint: it was pretrained on {known:,} of the {people.nunique():,} participants kept for testing, or "
+            "on their families or groups: it knows their measurements. For a clean test pretrain with the same "
+            "data.split, or leave checkpoint= out to pretrain on this run's training participants; to go on all the "
+            "same: data.allow_seen=true."
         )
 
 

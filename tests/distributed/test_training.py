@@ -48,6 +48,7 @@ def finetuning(simulated_store: OmicsStore, alone: Path) -> tuple[str, ...]:
         "task=finetune",
         f"data.store={simulated_store.path}",
         f"checkpoint={alone / 'checkpoint'}",
+        "data.allow_seen=true",
         "adaptation=full",
         "logger=none",
         "task.epochs=2",

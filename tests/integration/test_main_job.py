@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import omicsfm
-from omicsfm.data.splits import Split, make_split
+from omicsfm.data.folds import make_split
+from omicsfm.data.splits import Split
 from omicsfm.data.store import OmicsStore
 from omicsfm.training.main import main
 
@@ -27,7 +28,7 @@ def train(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def split(simulated_store: OmicsStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two folds; everybody but the people of fold 0 may be trained on."""
     path = tmp_path_factory.mktemp("split") / "split.csv"
-    make_split(simulated_store.visits["participant_id"], repeats=1, folds=2, seed=0).write(path)
+    make_split(simulated_store.visits, repeats=1, folds=2, seed=0).write(path)
     return path
 
 
@@ -51,7 +52,7 @@ def test_pretraining_leaves_a_checkpoint_that_opens_and_says_whom_it_saw(
 ) -> None:
     checkpoint = omicsfm.load_checkpoint(pretrained / "checkpoint")
     participants = simulated_store.visits["participant_id"]
-    training, tested = Split.read(split).masks(participants, 0, 0)
+    training, tested = Split.read(split).masks(simulated_store.visits, 0, 0)
     assert all(checkpoint.saw(participants[training].tolist()))
     assert not any(checkpoint.saw(participants[tested].tolist()))
     assert checkpoint.provenance["stores"][0]["fingerprint"] == simulated_store.fingerprint

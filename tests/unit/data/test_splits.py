@@ -8,12 +8,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omicsfm.data.splits import Split, make_split
+from omicsfm.data.folds import make_split
+from omicsfm.data.splits import Split
 from omicsfm.errors import InputError
 
 
-def visits_of(participants: int, visits: int) -> pd.Series:
-    return pd.Series([f"P{p:03d}" for p in range(participants) for _ in range(visits)])
+def visits_of(participants: int, visits: int) -> pd.DataFrame:
+    return pd.DataFrame({"participant_id": [f"P{p:03d}" for p in range(participants) for _ in range(visits)]})
+
+
+def people(*ids: str) -> pd.DataFrame:
+    return pd.DataFrame({"participant_id": ids})
 
 
 @settings(max_examples=25, deadline=None)
@@ -27,7 +32,7 @@ def test_every_participant_is_tested_once_per_repeat_with_all_visits(
         tested = np.zeros(len(ids), dtype=int)
         for fold in range(folds):
             train, test = split.masks(ids, repeat, fold)
-            assert not set(ids[train]) & set(ids[test])
+            assert not set(ids["participant_id"][train]) & set(ids["participant_id"][test])
             assert (train | test).all()
             tested += test
         assert (tested == 1).all()
@@ -51,13 +56,13 @@ def test_the_same_seed_makes_the_same_split_and_repeats_differ() -> None:
 
 
 def test_a_split_is_read_as_it_was_written_with_ids_that_look_like_numbers(tmp_path: Path) -> None:
-    ids = pd.Series([f"{p:04d}" for p in range(8)])
+    ids = people(*[f"{p:04d}" for p in range(8)])
     split = make_split(ids, repeats=1, folds=2, seed=0)
     split.write(tmp_path / "new" / "split.csv")
     read = Split.read(tmp_path / "new" / "split.csv")
     pd.testing.assert_frame_equal(read.table, split.table, check_dtype=False)
     assert read.sha256 == split.sha256
-    assert [file.name for file in (tmp_path / "new").iterdir()] == ["split.csv"]
+    assert {file.name for file in (tmp_path / "new").iterdir()} == {"split.csv", "split.csv.json"}
 
 
 def test_the_hash_does_not_depend_on_the_order_of_rows() -> None:
@@ -69,14 +74,14 @@ def test_fold_minus_1_is_never_tested() -> None:
     table = pd.DataFrame({"participant_id": ["a", "b", "c"], "repeat": 0, "fold": [0, 1, -1]})
     split = Split(table)
     assert list(split.folds()) == [(0, 0), (0, 1)]
-    train, test = split.masks(pd.Series(["a", "b", "c"]), 0, 0)
+    train, test = split.masks(people("a", "b", "c"), 0, 0)
     assert train.tolist() == [False, True, True]
     assert test.tolist() == [True, False, False]
 
 
 def test_a_participant_outside_the_split_is_on_neither_side() -> None:
     split = Split(pd.DataFrame({"participant_id": ["a", "b"], "repeat": 0, "fold": [0, 1]}))
-    train, test = split.masks(pd.Series(["a", "b", "stranger"]), 0, 1)
+    train, test = split.masks(people("a", "b", "stranger"), 0, 1)
     assert not train[2]
     assert not test[2]
 
@@ -113,7 +118,7 @@ def test_an_absent_file_is_refused(tmp_path: Path) -> None:
 def test_a_split_of_another_cohort_is_refused() -> None:
     split = make_split(visits_of(8, 1), repeats=1, folds=2, seed=0)
     with pytest.raises(InputError, match="Does the split belong to this cohort"):
-        split.masks(pd.Series(["X1", "X2"]), 0, 0)
+        split.masks(people("X1", "X2"), 0, 0)
 
 
 def test_an_unknown_fold_is_refused_with_the_known_ones() -> None:

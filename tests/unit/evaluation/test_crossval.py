@@ -95,7 +95,7 @@ def test_test_rows_teach_nothing(small_store, outcome, name):
     task = make_task(small_store, outcome)
     (method,) = baseline_methods([name], task)
     split = folds_for(task, repeats=1, folds=4, seed=0)
-    train, test = (np.flatnonzero(mask) for mask in split.masks(task.people, 0, 0))
+    train, test = (np.flatnonzero(mask) for mask in split.masks(task.visits, 0, 0))
     before = method.fit_predict(task, train, test, seed=0)
 
     changed = replace(task, target=with_other_truth(task.target, test))

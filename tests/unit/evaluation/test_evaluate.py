@@ -12,7 +12,8 @@ import torch
 
 from omicsfm.checkpoint import Checkpoint, hash_participants, load_checkpoint, save_checkpoint
 from omicsfm.contracts import OutcomeSpec
-from omicsfm.data.splits import Split, make_split
+from omicsfm.data.folds import make_split
+from omicsfm.data.splits import Split
 from omicsfm.data.store import Matrix, OmicsStore, write_store
 from omicsfm.errors import InputError
 from omicsfm.evaluation.embed import embedding_data, require_writable
@@ -34,9 +35,9 @@ DRAWS = {"resamples": 40}
 def folder(small_store: OmicsStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint with an untrained encoder and a head of random weights for every outcome, and its split.csv."""
     folder = tmp_path_factory.mktemp("checkpoint")
-    split = make_split(small_store.visits["participant_id"], repeats=1, folds=3, seed=0)
+    split = make_split(small_store.visits, repeats=1, folds=3, seed=0)
     split.write(folder / "split.csv")
-    train, _ = split.masks(small_store.visits["participant_id"], 0, 1)
+    train, _ = split.masks(small_store.visits, 0, 1)
     config = compose(["task=pretrain", "model=tiny", f"data.store={small_store.path}", "run_dir=unused"])
     features = {name: matrix.features for name, matrix in small_store.modalities.items()}
     spec = backbone_spec(config, features)
@@ -169,7 +170,7 @@ def test_people_of_an_earlier_training_under_another_salt_count_as_seen(
 
 
 def test_another_split_is_refused(small_store: OmicsStore, opened: Opened) -> None:
-    other = make_split(small_store.visits["participant_id"], repeats=1, folds=3, seed=1)
+    other = make_split(small_store.visits, repeats=1, folds=3, seed=1)
     with pytest.raises(InputError, match="not the split that the checkpoint was trained with"):
         evaluate(opened[0], small_store, "ill", split=other)
 
@@ -178,7 +179,7 @@ def test_a_split_that_nothing_vouches_for_tests_nobody_whom_the_checkpoint_saw(
     small_store: OmicsStore, opened: Opened
 ) -> None:
     silent = replace(opened[0], provenance={**opened[0].provenance, "split": {}})
-    other = make_split(small_store.visits["participant_id"], repeats=1, folds=3, seed=1)
+    other = make_split(small_store.visits, repeats=1, folds=3, seed=1)
     evaluation = evaluate(silent, small_store, "ill", split=other, **DRAWS)
     assert not any(silent.saw(evaluation.predictions["participant_id"].unique().tolist()))
     assert evaluation.metrics["tested"]["excluded_participants"] > 0

@@ -35,7 +35,7 @@ def test_no_visit_of_a_tested_participant_is_pretrained_on_and_adaptations_share
     task = make_task(small_store, "score")
     split = folds_for(task, repeats=1, folds=3, seed=0)
     methods = pretrained_methods(["omicsfm[probe]", "omicsfm[stack]"], overrides=SMALL)
-    train, test = split.masks(task.people, 0, 0)
+    train, test = split.masks(task.visits, 0, 0)
     first, second = np.flatnonzero(train), np.flatnonzero(test)
     predictions = {}
     for name, method in methods.items():
@@ -57,7 +57,7 @@ def test_another_fold_pretrains_anew(small_store, pretraining_rows) -> None:
     split = folds_for(task, repeats=1, folds=3, seed=0)
     (method,) = pretrained_methods(["omicsfm[probe]"], overrides=SMALL).values()
     for fold in (0, 1, 0):
-        method.begin_fold(task, np.flatnonzero(split.masks(task.people, 0, fold)[0]), seed=4)
+        method.begin_fold(task, np.flatnonzero(split.masks(task.visits, 0, fold)[0]), seed=4)
     assert len(pretraining_rows) == 2
     assert set(pretraining_rows[0]) != set(pretraining_rows[1])
 
@@ -67,7 +67,7 @@ def test_predictions_do_not_depend_on_the_outcomes_of_tested_participants(small_
 
     task = make_task(small_store, "score")
     split = folds_for(task, repeats=1, folds=3, seed=0)
-    train, test = (np.flatnonzero(mask) for mask in split.masks(task.people, 0, 0))
+    train, test = (np.flatnonzero(mask) for mask in split.masks(task.visits, 0, 0))
     outcomes = small_store.outcomes.copy()
     outcomes.loc[task.rows[test], "score"] = -1000.0
     answers = []

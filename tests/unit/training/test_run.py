@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from omicsfm.data.splits import Split, make_split
+from omicsfm.data.folds import make_split
+from omicsfm.data.splits import Split
 from omicsfm.errors import InputError
 from omicsfm.training.pretrain import hold_out
-from omicsfm.training.run import claim, training_visits, warn_if_seen
+from omicsfm.training.run import claim, refuse_seen, training_visits
 
 
 def test_a_run_folder_is_claimed_once_and_taken_up_again_by_the_same_config(composed, tmp_path) -> None:
@@ -39,16 +40,18 @@ def test_another_trainer_or_logger_may_take_a_run_up(composed, tmp_path) -> None
 def test_without_a_split_pretraining_reads_everybody_and_fine_tuning_keeps_a_fifth(
     composed, simulated_store, tmp_path
 ) -> None:
-    everybody, record = training_visits(simulated_store, composed(), tmp_path)
+    everybody, nobody, record = training_visits(simulated_store, composed(), tmp_path)
     assert len(everybody) == len(simulated_store)
-    assert record == {}
+    assert not len(nobody)
+    assert "sha256" not in record
     config = composed("task=finetune", "outcome=responder")
-    train, record = training_visits(simulated_store, config, tmp_path)
+    train, test, record = training_visits(simulated_store, config, tmp_path)
     split = Split.read(tmp_path / "split.csv")
     people = simulated_store.visits["participant_id"]
     kept = set(people) - set(people.iloc[train])
     known = people[simulated_store.outcome_observed("responder")]
-    tested = people[split.masks(people, 0, 0)[1]]
+    tested = people[split.masks(simulated_store.visits, 0, 0)[1]]
+    assert set(people.iloc[test]) == set(tested)
     assert set(tested) <= kept
     assert 0.15 < len(set(tested)) / known.nunique() < 0.25
     assert record["sha256"] == split.sha256
@@ -56,14 +59,15 @@ def test_without_a_split_pretraining_reads_everybody_and_fine_tuning_keeps_a_fif
 
 def test_a_split_decides_who_is_trained_on(composed, simulated_store, tmp_path) -> None:
     people = simulated_store.visits["participant_id"]
-    split = make_split(people, repeats=2, folds=3, seed=0)
+    split = make_split(simulated_store.visits, repeats=2, folds=3, seed=0)
     split.write(tmp_path / "split.csv")
     config = composed(f"data.split={tmp_path / 'split.csv'}", "data.repeat=1", "data.fold=2")
-    train, record = training_visits(simulated_store, config, tmp_path)
-    expected, tested = split.masks(people, 1, 2)
+    train, test, record = training_visits(simulated_store, config, tmp_path)
+    expected, tested = split.masks(simulated_store.visits, 1, 2)
     np.testing.assert_array_equal(train, np.flatnonzero(expected))
     assert not set(people[tested]) & set(people.iloc[train])
-    assert record == {"sha256": split.sha256, "repeat": 1, "fold": 2}
+    np.testing.assert_array_equal(test, np.flatnonzero(tested))
+    assert record == {"sha256": split.sha256, "repeat": 1, "fold": 2, "kept_together": []}
 
 
 def test_validation_participants_are_never_trained_on(simulated_store, training_rows) -> None:
@@ -80,11 +84,9 @@ def test_too_few_participants_for_a_validation_share_are_refused(simulated_store
         hold_out(simulated_store, few, share=0.1, seed=0)
 
 
-def test_a_checkpoint_that_saw_test_participants_is_reported(
-    pretrained, simulated_store, training_rows, capsys
-) -> None:
-    warn_if_seen(pretrained, simulated_store, training_rows)
-    assert capsys.readouterr().err == ""
-    everybody_else = np.flatnonzero(simulated_store.participant_number >= 10)
-    warn_if_seen(pretrained, simulated_store, everybody_else)
-    assert "pretrained on 10 of the 10 participants kept for testing" in capsys.readouterr().err
+def test_a_checkpoint_that_saw_test_participants_is_refused(pretrained, simulated_store, training_rows) -> None:
+    kept = np.setdiff1d(np.arange(len(simulated_store)), training_rows)
+    refuse_seen(pretrained, simulated_store, kept, {"kept_together": []})
+    seen = np.flatnonzero(simulated_store.participant_number < 10)
+    with pytest.raises(InputError, match="pretrained on 10 of the 10 participants kept for testing"):
+        refuse_seen(pretrained, simulated_store, seen, {"kept_together": []})
