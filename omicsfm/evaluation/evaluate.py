@@ -18,6 +18,7 @@ from omicsfm.contracts import OutcomeSpec
 from omicsfm.data.splits import Split
 from omicsfm.data.store import OmicsStore
 from omicsfm.errors import InputError
+from omicsfm.evaluation.across import across_batches
 from omicsfm.evaluation.benchmark import write_json
 from omicsfm.evaluation.matching import match_features, measured_share, mismatch_warnings
 from omicsfm.evaluation.output import EVALUATION
@@ -103,7 +104,8 @@ def evaluate(
     predictions = predict_task(checkpoint, task, repeat=tested.repeat, fold=tested.fold)
     scored = score_predictions(predictions, spec, linear=(), seed=seed, resamples=resamples)
     least = int(store.manifest["policy"].get("min_cell_count", 10))
-    warnings = (*tested.warnings, *mismatch_warnings(checkpoint, store, features))
+    across = across_batches(checkpoint, store, rows)
+    warnings = (*tested.warnings, *mismatch_warnings(checkpoint, store, features), *across.cautions)
     for name, share in measured_share(checkpoint, store, rows).items():
         features[name]["measured_share"] = round(share, 4)
     scores = scored["methods"][METHOD]["metrics"]
@@ -133,7 +135,7 @@ def evaluate(
         },
         "cautions": [*map(_sentence, warnings), *cautions(task.target, ids, scores)],
         "checkpoint": _checkpoint_record(checkpoint),
-        "notes": remarks(task.target, scores, baseline, resamples),
+        "notes": [*across.notes, *remarks(task.target, scores, baseline, resamples)],
         "provenance": _provenance(checkpoint, store, tested, seed, resamples),
     }
     return Evaluation(checkpoint, task, predictions, metrics, warnings)

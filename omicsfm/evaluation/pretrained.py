@@ -136,6 +136,7 @@ def _for_folds(config: Mapping[str, Any], pretraining: Mapping[str, Any]) -> dic
     kept = (
         "model",
         "modality",
+        "harmonise",
         "objective",
         "adaptation",
         "optimizer",

@@ -36,7 +36,7 @@ def pretrain(
     """
     task, seed, together = config["task"], config["seed"], (split_record or {}).get("kept_together", ())
     features = {name: matrix.features for name, matrix in store.modalities.items()}
-    transforms = fitted_transforms(store, rows)
+    transforms = fitted_transforms(store, rows, config)
     spec = backbone_spec(config, features)
     model = build_model(spec, seed=seed, purpose="initial weights")
     reader = BatchReader(store, features=features, transforms=transforms, max_features=config["data"]["max_features"])
