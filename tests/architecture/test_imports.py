@@ -22,6 +22,7 @@ ARROWS: dict[str, set[str]] = {
     "namespaces": set(),
     "placement": {"namespaces"},
     "features": {"errors", "namespaces", "placement"},
+    "feature_table": {"features"},
     "build": {"errors"},
     "seeding": set(),
     "distributed": set(),
@@ -30,7 +31,7 @@ ARROWS: dict[str, set[str]] = {
     "heads": WORDS | TOOLS | {"metrics"},
     "model": WORDS | TOOLS,
     "objectives": WORDS | TOOLS | {"model", "heads", "metrics"},
-    "checkpoint": WORDS | TOOLS | {"data"},  # reaches the model only by name, through build
+    "checkpoint": WORDS | TOOLS | {"data", "feature_table"},  # reaches the model only by name, through build
     "baselines": WORDS | TOOLS | {"data", "metrics"},
     "inference": WORDS | TOOLS | {"checkpoint", "data", "model", "heads"},
     "training": WORDS
@@ -54,7 +55,7 @@ ARROWS: dict[str, set[str]] = {
     "report": WORDS | {"seeding", "data", "metrics"},
     "scripts": {"paths"},
     "doctor": {"errors", "paths"},
-    "data.inspect": WORDS | {"paths", "data", "checkpoint"},  # a command of its own: a store beside a checkpoint
+    "data.inspect": WORDS | {"paths", "data", "feature_table"},  # a command of its own: a store beside a checkpoint
     "cli": {"command", "memory", "errors", "data", "data.inspect", "doctor"},
 }
 CORE = ("contracts", "features", "build", "checkpoint", "model", "heads", "objectives", "metrics")

@@ -131,7 +131,8 @@ def test_a_checkpoint_is_matched_feature_by_feature(tmp_path: Path) -> None:
     directory = checkpoint(tmp_path, {"transcriptome": (*GENES[:8], "ENSG99999999999"), "metabolome": ("glucose",)})
     report = inspect(store(tmp_path).path, checkpoint=directory)
     assert report.problems == []
-    assert "transcriptome: 8 of 9 features match (88.9%); 2 of the store are unknown to it" in report.text
+    assert "transcriptome: 8 of 9 features match (88.9%)" in report.text
+    assert "of the store's 10: 8 matched, 0 mapped, 0 ambiguous, 0 repeated, 2 unknown" in report.text
     assert "metabolome: 1 features; the store has no metabolome" in report.text
     assert "proteome: the checkpoint does not know this modality" in report.text
 
@@ -146,6 +147,37 @@ def test_a_checkpoint_that_shares_few_features_is_a_problem(tmp_path: Path) -> N
 def test_a_checkpoint_of_other_modalities_is_a_problem(tmp_path: Path) -> None:
     directory = checkpoint(tmp_path, {"metabolome": ("glucose",)})
     assert "it shares no modality with the store" in inspect(store(tmp_path).path, checkpoint=directory).problems[0]
+
+
+def test_the_features_without_a_place_that_vary_most_come_first(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(0, 1, (20, 4)).astype(np.float32) * np.array([1, 9, 3, 1], np.float32)
+    space = FeatureSpace("proteome", PROTEINS, "protein_symbol", "log2")
+    own = store(tmp_path, matrices={"proteome": Matrix(space, np.arange(20), values)})
+    directory = checkpoint(tmp_path, {"proteome": ("IL6", "ALB")})
+    text = inspect(own.path, checkpoint=directory).text
+    assert "unmatched with the largest variance: 'TNF' (unknown, " in text
+    assert text.index("'TNF' (unknown") < text.index("'CRP' (unknown")
+
+
+def test_a_mapping_matches_a_checkpoint_in_another_namespace_and_the_report_counts_it(tmp_path: Path) -> None:
+    rows = [("proteome", i, "uniprot", "log2") for i in ("P05231", "P01375", "P02741")]
+    columns = ["modality", "feature_id", "namespace", "scale"]
+    pd.DataFrame(rows, columns=columns).to_parquet(tmp_path / "features.parquet")
+    table = tmp_path / "proteins.csv"
+    table.write_text("uniprot,protein_symbol\nP05231,IL6\nP01375,TNF\nP02741,CRP\nP02768,ALB\nP02769,ALB\n")
+    own = store(tmp_path)
+    assert "the store's in protein_symbol" in inspect(own.path, checkpoint=tmp_path).problems[0]
+    report = inspect(own.path, checkpoint=tmp_path, mapping=[table])
+    assert report.problems == []
+    assert "proteome: 3 of 3 features match (100.0%); store protein_symbol, checkpoint uniprot" in report.text
+    assert "of the store's 4: 0 matched, 3 mapped, 1 ambiguous, 0 repeated, 0 unknown" in report.text
+    assert "unmatched with the largest variance: 'ALB' (ambiguous, 0)" in report.text
+
+
+def test_symbols_that_a_spreadsheet_turned_into_dates_are_noted(tmp_path: Path) -> None:
+    space = FeatureSpace("proteome", ("2-Sep", "IL6", "TNF", "CRP"), "protein_symbol", "log2")
+    own = store(tmp_path, matrices={"proteome": Matrix(space, np.arange(20), np.ones((20, 4), np.float32))})
+    assert "proteome: 1 ids look like dates (first '2-Sep')" in inspect(own.path).text
 
 
 def no_file(folder: Path) -> None:
