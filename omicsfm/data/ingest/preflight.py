@@ -1,0 +1,38 @@
+"""A look at the files of a cohort by their headers alone, before anything heavy is imported."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from omicsfm.data.ingest.hdf5 import check_hdf5
+from omicsfm.data.ingest.places import place_of
+from omicsfm.data.ingest.plain_yaml import read_yaml
+
+HDF5 = (".h5ad", ".h5mu")
+
+
+def preflight(cohort: Path) -> None:
+    """Refuse a cohort whose yaml or HDF5 files could not be read safely; the readers check the same files again.
+
+    Raises:
+        InputError: The message names the file and the entry.
+    """
+    paths = [cohort]
+    if cohort.suffix.lower() in (".yaml", ".yml"):
+        said = _paths(read_yaml(cohort), named=False)
+        paths = [place_of(path, cohort.name, cohort.parent) for path in said]
+    for path in paths:
+        if path.suffix.lower() in HDF5:
+            check_hdf5(path)
+
+
+def _paths(node: Any, *, named: bool) -> Iterator[str]:
+    """Every path that a yaml names."""
+    if isinstance(node, Mapping):
+        for key, own in node.items():
+            yield from _paths(own, named=key == "path")
+    elif isinstance(node, list):
+        for own in node:
+            yield from _paths(own, named=named)
+    elif named and isinstance(node, str):
+        yield node
