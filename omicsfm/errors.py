@@ -8,7 +8,13 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """What was expected, what was found, where, and the way out: in one message."""
+    """What was expected, what was found, where, and the way out: in one message, on one line.
+
+    What was found may be anything: characters that a terminal obeys instead of showing are written out.
+    """
+
+    def __str__(self) -> str:
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in super().__str__())
 
 
 def closest(name: str, known: Iterable[str]) -> str:
