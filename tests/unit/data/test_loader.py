@@ -5,7 +5,8 @@ import pytest
 
 from omicsfm import distributed
 from omicsfm.data.collate import BatchReader
-from omicsfm.data.loader import BatchSampler, make_loader
+from omicsfm.data.loader import make_loader
+from omicsfm.data.order import BatchSampler
 from omicsfm.training.assemble import fitted_transforms
 
 ROWS = np.arange(100, 123)
@@ -70,13 +71,13 @@ def test_no_rows_are_one_empty_batch() -> None:
     assert [rows.tolist() for rows, _ in empty] == [[]]
 
 
-@pytest.mark.parametrize("num_workers", [0, 1])
-def test_a_loader_gives_the_readers_batches_in_the_samplers_order(simulated_store, num_workers: int) -> None:
+@pytest.mark.parametrize("ahead", [0, 1, 9])
+def test_a_loader_gives_the_readers_batches_in_the_samplers_order(simulated_store, ahead: int) -> None:
     rows = np.arange(12)
     features = {name: matrix.features for name, matrix in simulated_store.modalities.items()}
     transforms = fitted_transforms(simulated_store, rows)
     reader = BatchReader(simulated_store, features=features, transforms=transforms, max_features=5)
-    loader = make_loader(reader, rows, batch_size=5, seed=1, shuffle=True, num_workers=num_workers)
+    loader = make_loader(reader, rows, batch_size=5, seed=1, shuffle=True, ahead=ahead)
     expected = epoch_of(BatchSampler(rows, batch_size=5, seed=1, shuffle=True), 0)
     batches = list(loader)
     assert [(batch.row.tolist(), batch.seed) for batch in batches] == expected

@@ -83,7 +83,7 @@ def test_features_outcomes_and_counts_come_back(store: OmicsStore) -> None:
 
 
 def test_values_are_mapped_and_not_loaded(store: OmicsStore) -> None:
-    assert isinstance(store.modalities["proteome"]._arrays["values"], np.memmap)
+    assert isinstance(store.modalities["proteome"]._values.array.base, np.memmap)
 
 
 def test_the_fingerprint_is_that_of_the_contents(tmp_path: Path, store: OmicsStore) -> None:
