@@ -6,7 +6,7 @@ blocks; a check sees every block that belongs to the cohort's visits and speaks 
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -29,6 +29,8 @@ class Block:
     below_limit: Bool[np.ndarray, "rows features"] | None = None
     unlimited: Bool[np.ndarray, "rows features"] | None = None
     """Cells below a limit that the file does not give; their value is NaN until the limit is known."""
+    part: int = 0
+    """Which of the matrix's parts the rows stand in."""
 
     @property
     def rows(self) -> slice:
@@ -36,12 +38,19 @@ class Block:
         return slice(self.start, self.start + self.values.shape[0])
 
 
+@runtime_checkable
 class MatrixSource(Protocol):
     """The matrix of one modality as it stands in its file, after ``where``, ``columns`` and ``drop``."""
 
     keys: list[Key | None]
     """The visit key of each row; None where a part of it is empty."""
     features: list[str]
+    parts: tuple[int, ...]
+    """First row of each file whose rows continue each other; a block lies within one."""
+    has: Bool[np.ndarray, "parts features"]
+    """Which features each part has."""
+    states_limits: bool
+    """A cell may say that it lies below a limit."""
 
     def entries(self) -> Int[np.ndarray, " rows"] | None:
         """Stored entries of each row of a CSR matrix, at most; None where the matrix is dense."""
@@ -66,6 +75,7 @@ class Matched:
     """Place of each row in the table of visits."""
 
 
+@runtime_checkable
 class Check(Protocol):
     """What looks at a matrix block by block, and speaks when all blocks were seen.
 

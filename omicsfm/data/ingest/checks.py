@@ -1,7 +1,6 @@
 """What a matrix must not be: on another scale than declared. Judged from running sums over blocks of rows."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,6 @@ import pandas as pd
 
 from omicsfm.data.ingest.blocks import Matched, Values
 from omicsfm.data.ingest.cohort import ModalitySpec
-from omicsfm.data.ingest.join import Joined
 from omicsfm.errors import InputError
 
 NOT_NEGATIVE = ("counts", "tpm", "raw", "concentration", "relative_abundance")
@@ -139,34 +137,6 @@ class ScaleCheck:
     def _whose(self, block: Matched, row: int) -> str:
         visit = self.visits.iloc[block.visits[row]]
         return f"participant {visit['participant_id']}, visit {visit['visit']}"
-
-
-def check_scale(spec: ModalitySpec, joined: Joined, visits: pd.DataFrame) -> None:
-    """The check of a matrix that is in memory as a whole.
-
-    Raises:
-        InputError: As ``ScaleCheck.finish``.
-    """
-    whole = Matched(joined.matrix.values, joined.visits)
-    check = ScaleCheck(spec, joined.matrix.features, visits)
-    check.update(whole)
-    check.finish(lambda: [whole])
-
-
-def settle_zeros(spec: ModalitySpec, joined: Joined) -> Joined:
-    """Zero for values that only rounding has made negative, as batch correction upstream does; counted.
-
-    Values further below zero stay, for ``check_scale`` to refuse.
-    """
-    values = joined.matrix.values
-    numbers: np.ndarray = values if isinstance(values, np.ndarray) else values.data
-    if spec.scale not in NOT_NEGATIVE or not numbers.size:
-        return joined
-    noise = (numbers < 0) & (numbers > -ROUNDING * np.nanmax(numbers))
-    if not noise.any():
-        return joined
-    numbers[noise] = 0.0  # in place: the matrix was read for this store alone
-    return replace(joined, counts={**joined.counts, "values_rounded_to_zero": int(noise.sum())})
 
 
 def _like_log2(seen: Mapping[str, Any], features: int) -> bool:

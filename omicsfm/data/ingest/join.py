@@ -1,22 +1,24 @@
 """Matrix rows to visits, by key, counted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from omicsfm.data.ingest.blocks import Key
+from omicsfm.data.ingest.cohort import CohortFile, ModalitySpec
 from omicsfm.data.ingest.columns import as_text, column_of
-from omicsfm.data.ingest.matrices import Key, RawMatrix, Values
+from omicsfm.data.ingest.tables import kind_of
 from omicsfm.errors import InputError
 
 
 @dataclass(frozen=True)
-class Joined:
-    """A matrix whose rows stand in the order of the visits, and what was counted on the way."""
+class Match:
+    """Which visit each row of a matrix belongs to, and what was counted on the way."""
 
-    matrix: RawMatrix
     visits: np.ndarray
-    """Place of each matrix row in the table of visits, ascending."""
+    """Place of each matrix row in the table of visits, -1 where it has none."""
     counts: dict[str, int]
 
 
@@ -26,10 +28,53 @@ def visit_keys(table: pd.DataFrame, columns: tuple[str, ...], where: str) -> lis
     return [None if any(part is None for part in row) else row for row in zip(*parts, strict=True)]
 
 
-def join_matrix(
-    name: str, matrix: RawMatrix, keys: list[Key | None], *, set_aside: set[Key], labels: tuple[str, str]
-) -> Joined:
-    """Keep the rows whose key is a visit's and that measured something, in the order of the visits.
+def key_columns(
+    said: CohortFile, spec: ModalitySpec, columns: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Columns of the visits table, which has ``columns``, and of the matrix that hold the key, in the same order.
+
+    A modality's ``key`` names the matrix's columns. In the visits table the columns of those names are the key;
+    where there are none, it is ``visits.key``, or participant_id and visit in this order.
+
+    Raises:
+        InputError: The two sides' keys have another number of parts.
+    """
+    place = said.visits
+    if spec.path is None:
+        return (str(columns[0]),), ()
+    pair = tuple(
+        r.column for r in (place.participant_id, place.visit) if r is not None and r.plain and r.column is not None
+    )
+    default = (place.key,) if place.key is not None else pair
+    transposed = spec.layout == "columns_are_visits"
+    matrix = spec.key or (() if kind_of(spec.path) in ("h5ad", "h5mu") else default)
+    own = spec.key if spec.key and all(name in columns for name in spec.key) else default
+    if transposed and len(own) != 1:
+        raise InputError(
+            f"{said.where}: modalities.{spec.name}: with layout columns_are_visits each column is named by one "
+            f"key, found "
+            f"{' and '.join(own) or 'none'}. Name a column of the visits table that holds it: key: COLUMN."
+        )
+    if not own or (matrix and len(own) != len(matrix)):
+        raise InputError(
+            f"{said.where}: modalities.{spec.name}: the key has {len(matrix)} parts in the matrix "
+            f"({', '.join(matrix)}) and "
+            f"{len(own)} in the visits ({', '.join(own) or 'none'}). Name the visits' column with key under visits."
+        )
+    if not matrix and len(own) != 1:
+        matrix = own
+    return own, () if transposed else matrix
+
+
+def match_rows(
+    name: str,
+    own: Sequence[Key | None],
+    keys: Sequence[Key | None],
+    *,
+    set_aside: set[Key],
+    labels: tuple[str, str],
+) -> Match:
+    """Find the visit of each matrix row by their keys, ``own`` the matrix's and ``keys`` the visits'.
 
     ``set_aside`` are keys that the ``where`` of the visits left out; ``labels`` say where the two sides' keys stand.
 
@@ -40,50 +85,36 @@ def join_matrix(
         keys, f"{name}: the visits' key ({labels[0]})", "Name a key that tells a participant's visits apart."
     )
     _refuse_repeats(
-        matrix.keys, f"{name}: the matrix's key ({labels[1]})", "Keep one row per visit, or average replicates first."
+        own, f"{name}: the matrix's key ({labels[1]})", "Keep one row per visit, or average replicates first."
     )
     place = {key: visit for visit, key in enumerate(keys) if key is not None}
-    found = np.array([place.get(key, -1) if key is not None else -1 for key in matrix.keys], dtype=np.int64)
-    if not (found >= 0).any():
+    found = np.array([place.get(key, -1) if key is not None else -1 for key in own], dtype=np.int64)
+    matched = int((found >= 0).sum())
+    if not matched:
         raise InputError(
-            f"{name}: none of {len(matrix.keys):,} identifiers of the matrix is one of {len(keys):,} visits. "
-            f"Visits ({labels[0]}): {_examples(keys)}. Matrix ({labels[1]}): {_examples(matrix.keys)}. "
+            f"{name}: none of {len(own):,} identifiers of the matrix is one of {len(keys):,} visits. "
+            f"Visits ({labels[0]}): {_examples(keys)}. Matrix ({labels[1]}): {_examples(own)}. "
             "Name the right key, or cut the identifier to shape with key: {from: COLUMN, pattern: REGEX}."
         )
-    rows = np.flatnonzero(found >= 0)
-    rows = rows[np.argsort(found[rows], kind="stable")]
-    taken = matrix.take(rows)
-    measured = _measured(taken.values)
-    if not measured.any():
-        raise InputError(
-            f"{name}: {len(rows):,} rows match a visit but hold no value. An empty modality cannot be prepared: "
-            "leave it out of modalities, or check columns and the file."
-        )
-    unmatched = [key for key, visit in zip(matrix.keys, found, strict=True) if visit < 0]
-    aside = sum(key in set_aside for key in unmatched if key is not None)
+    aside = sum(own[int(row)] in set_aside for row in np.flatnonzero(found < 0)) if set_aside else 0
     counts = {
-        "rows": len(matrix.keys),
-        "matched": len(rows),
+        "rows": len(own),
+        "matched": matched,
         "of_visits_set_aside": aside,
-        "unmatched": len(unmatched) - aside,
-        "without_values": int((~measured).sum()),
-        "visits_without_row": len(keys) - len(rows),
+        "unmatched": len(own) - matched - aside,
+        "without_values": 0,
+        "visits_without_row": len(keys) - matched,
     }
-    return Joined(taken.take(np.flatnonzero(measured)), found[rows][measured], counts)
+    return Match(found, counts)
 
 
-def _measured(values: Values) -> np.ndarray:
-    if isinstance(values, np.ndarray):
-        return np.asarray(~np.isnan(values).all(axis=1))
-    return np.ones(values.shape[0], dtype=bool)  # an entry that a sparse matrix does not store is a measured zero
-
-
-def _refuse_repeats(keys: list[Key | None], where: str, way_out: str) -> None:
+def _refuse_repeats(keys: Sequence[Key | None], where: str, way_out: str) -> None:
     seen: set[Key] = set()
     repeated = [key for key in keys if key is not None and (key in seen or seen.add(key))]  # type: ignore[func-returns-value]
     if repeated:
         raise InputError(f"{where} has {len(repeated):,} duplicates (first: '{' / '.join(repeated[0])}'). {way_out}")
 
 
-def _examples(keys: list[Key | None]) -> str:
-    return ", ".join(f"'{' / '.join(key)}'" for key in [k for k in keys if k is not None][:3]) or "all empty"
+def _examples(keys: Sequence[Key | None]) -> str:
+    first = [key for key in keys[:1000] if key is not None][:3]
+    return ", ".join(f"'{' / '.join(key)}'" for key in first) or "all empty"

@@ -2,23 +2,25 @@
 
 import csv
 import gzip
-import hashlib
 import lzma
-import warnings
+import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from omicsfm.data.ingest.hdf5 import check_hdf5
+from omicsfm.data.ingest.annotated_file import AnnotatedFile
+from omicsfm.data.ingest.text_file import SEPARATORS, separator_of, text_columns
 from omicsfm.errors import InputError
 
-SEPARATORS = {".csv": ",", ".tsv": "\t", ".txt": "\t", ".tab": "\t"}
+UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
+"""What pandas calls the index of a Parquet table that had no name."""
+CHUNK_CELLS = 4_000_000  # of a table read in full; a chunk takes some 60 bytes a cell while it is read
+PARQUET_BUFFER = 1 << 16  # bytes of each column that are read ahead
 SUPPORTED = ".csv, .tsv, .txt (also .gz), .parquet, .h5ad, .h5mu"
 
 
@@ -67,10 +69,10 @@ def header_of(path: Path) -> list[str]:
         import pyarrow.parquet
 
         with readable(path):
-            return [str(name) for name in pyarrow.parquet.read_schema(path).names]
-    with readable(path), _open_text(path) as stream:
-        first = next(csv.reader(stream, delimiter=_separator(path)), None)
-        return _checked_header(path, first, _last_line(stream))
+            names = [str(name) for name in pyarrow.parquet.read_schema(path).names]
+        return [name for name in names if not UNNAMED_INDEX.fullmatch(name)]
+    with readable(path):
+        return text_columns(path)
 
 
 def numbered(names: list[str]) -> list[str]:
@@ -92,101 +94,73 @@ def repeated_in(names: list[str]) -> list[str]:
     return [name for name, count in Counter(names).items() if count > 1]
 
 
-def read_table(path: Path, *, text: bool | list[str] = True) -> pd.DataFrame:
+def read_table(path: Path) -> pd.DataFrame:
     """A table with its columns named as in the file, repeats numbered.
 
-    ``text`` True reads every column of a text file as text (so that '007' stays '007'), a list only those. Of a
-    .h5ad or .h5mu the table is ``.obs``, its index the first column.
+    Every column of a text file is read as text, so that '007' stays '007'. Of a .h5ad or .h5mu the table is ``.obs``,
+    its index the first column.
 
     Raises:
         InputError: The file is missing, unreadable, truncated, or has no rows.
     """
-    kind = kind_of(path)
-    if kind == "text":
-        names = numbered(header_of(path))
-        as_text: Any = str if text is True else dict.fromkeys(text or [], str)
-        with readable(path):
-            table = pd.read_csv(
-                path, sep=_separator(path), dtype=as_text, header=0, names=names, index_col=False, low_memory=False
-            )
-    elif kind == "parquet":
-        with readable(path):
-            table = pd.read_parquet(path)
-            if table.index.name is not None:
-                table = table.reset_index()
-    else:
-        table = obs_table(read_annotated(path).obs)
-    if not len(table):
-        raise InputError(f"{path}: the table has a header but no rows.")
-    table.columns = [str(name) for name in table.columns]
-    return table.reset_index(drop=True)
+    if kind_of(path) in ("h5ad", "h5mu"):
+        table = AnnotatedFile(path).obs()
+        if not len(table):
+            raise InputError(f"{path}: there are no observations.")
+        return table
+    names = numbered(header_of(path))
+    return read_columns(path, names, text=names)
 
 
-def read_annotated(path: Path) -> Any:
-    """The AnnData or MuData of a .h5ad or .h5mu, after a look at the file's headers.
+def read_columns(path: Path, columns: list[str], *, text: list[str]) -> pd.DataFrame:
+    """Some columns of a text or Parquet table in full, in this order; of a text file those in ``text`` as text.
 
     Raises:
-        InputError: The file is damaged, refers to other files, or is none of the two.
+        InputError: The file is unreadable, truncated, or has no rows.
     """
-    check_hdf5(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the age of the file's format, which is not the user's concern
-            if kind_of(path) == "h5ad":
-                import anndata
-
-                return anndata.read_h5ad(path)
-            import mudata
-
-            with mudata.set_options(pull_on_update=False):
-                return mudata.read_h5mu(path)
-    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
-        raise InputError(f"{path}: not readable as {kind_of(path)} ({' '.join(str(error).split())}).") from None
+    found = list(table_chunks(path, columns, rows=CHUNK_CELLS // max(len(columns), 1) + 1, text=text))
+    return pd.concat(found, ignore_index=True) if len(found) > 1 else found[0]
 
 
-def obs_table(obs: pd.DataFrame) -> pd.DataFrame:
-    """The observations with their index as the first column (named 'obs_names' where it has no name)."""
-    name = str(obs.index.name or "obs_names")
-    if name in obs.columns:
-        return obs.reset_index(drop=True)
-    return obs.rename_axis(name).reset_index()
+def table_chunks(path: Path, columns: list[str], *, rows: int, text: list[str] | None = None) -> Iterator[pd.DataFrame]:
+    """The rows of a text or Parquet table, at most ``rows`` at a time, with these columns in this order.
+
+    Raises:
+        InputError: The file is unreadable, truncated, or has no rows.
+    """
+    chunks = _text_chunks(path, columns, rows, text or []) if kind_of(path) == "text" else _parquet(path, columns, rows)
+    empty = True
+    with readable(path):
+        for chunk in chunks:
+            if len(chunk):
+                empty = False
+                yield chunk[columns] if list(chunk.columns) != columns else chunk
+    if empty:
+        raise InputError(f"{path}: the table has a header but no rows.")
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file."""
-    with readable(path), path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _text_chunks(path: Path, columns: list[str], rows: int, text: list[str]) -> Iterator[pd.DataFrame]:
+    names = numbered(header_of(path))
+    as_text: Any = {name: str for name in text if name in columns}
+    chosen = None if len(columns) == len(names) else columns
+    with pd.read_csv(
+        path,
+        sep=separator_of(path),
+        dtype=as_text,
+        header=0,
+        names=names,
+        usecols=chosen,
+        index_col=False,
+        low_memory=False,
+        chunksize=rows,
+    ) as reader:
+        yield from reader
 
 
-def _separator(path: Path) -> str:
-    return SEPARATORS[Path(path.name.lower().removesuffix(".gz")).suffix]
+def _parquet(path: Path, columns: list[str], rows: int) -> Iterator[pd.DataFrame]:
+    import pyarrow
+    import pyarrow.parquet
 
-
-def _open_text(path: Path) -> TextIOWrapper:
-    if path.name.lower().endswith(".gz"):
-        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
-    return path.open(encoding="utf-8-sig", newline="")
-
-
-def _last_line(stream: TextIOWrapper) -> str:
-    last = ""
-    for line in stream:
-        last = line if line.strip() else last
-    return last
-
-
-def _checked_header(path: Path, first: list[str] | None, last: str) -> list[str]:
-    if first is None or not any(name.strip() for name in first):
-        raise InputError(f"{path}: the file is empty.")
-    names = [name.strip() or f"Unnamed: {place}" for place, name in enumerate(first)]
-    if last and last.count('"') % 2 == 0:  # an odd count ends a quoted cell that spans lines
-        cells = next(csv.reader([last], delimiter=_separator(path)))
-        if len(cells) == len(names) + 1:  # R's write.table names no column for the row names
-            names = ["Unnamed: 0", *names]
-        elif len(cells) != len(names):
-            raise InputError(
-                f"{path}: the header names {len(names):,} columns, the last row has {len(cells):,}. The file looks "
-                f"truncated, "
-                "or its separator is not what its name says."
-            )
-    return names
+    with pyarrow.parquet.ParquetFile(path, buffer_size=PARQUET_BUFFER) as file:
+        for batch in file.iter_batches(batch_size=rows, columns=columns):
+            yield pyarrow.Table.from_batches([batch]).replace_schema_metadata(None).to_pandas()

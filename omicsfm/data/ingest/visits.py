@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from omicsfm.data.ingest.blocks import Key
 from omicsfm.data.ingest.cohort import OPTIONAL_COLUMNS, CohortFile, LookupSpec, VisitsSpec
 from omicsfm.data.ingest.columns import ColumnRule, as_number, as_text, column_of
 from omicsfm.data.ingest.join import visit_keys
-from omicsfm.data.ingest.matrices import Key
 from omicsfm.data.ingest.tables import header_of, kind_of, read_table, repeated_in
 from omicsfm.errors import InputError
 
