@@ -143,15 +143,19 @@ def _softmax(eta: Eta) -> Eta:
 
 @dataclass(frozen=True)
 class CoxPartialLikelihood:
-    """Negative log partial likelihood with Breslow's treatment of tied times; rows sorted by time.
+    """Negative log partial likelihood with Breslow's treatment of tied times; rows sorted by stratum, then time.
 
-    A risk set holds everybody whose time is not below the event's (Breslow, Biometrics 1974).
+    A risk set holds everybody of the stratum whose time is not below the event's (Breslow, Biometrics 1974).
     """
 
     event: Bool[np.ndarray, " rows"]
     first_tied: Int[np.ndarray, " rows"]
-    """For each row the first row with the same time."""
+    """For each row the first row of its stratum with the same time."""
     last_tied: Int[np.ndarray, " rows"]
+    stratum_begin: Int[np.ndarray, " rows"]
+    """For each row the first row of its stratum."""
+    stratum_end: Int[np.ndarray, " rows"]
+    """For each row the row behind the last of its stratum."""
     outputs: int = 1
     has_intercept: bool = False
 
@@ -167,7 +171,8 @@ class CoxPartialLikelihood:
         log_hazard = eta[..., 0]
         counted = weights * self.event[:, None]
         top, at_risk = self._at_risk(log_hazard, weights)
-        baseline = np.cumsum(counted / at_risk, axis=0)[self.last_tied]
+        before = _running(counted / at_risk)
+        baseline = before[self.last_tied + 1] - before[self.stratum_begin]
         return (weights * np.exp(_narrow(log_hazard - top)) * baseline - counted)[..., None]
 
     def curvature(self, eta: Eta, direction: Eta, weights: Weights) -> PerProblem:
@@ -185,7 +190,8 @@ class CoxPartialLikelihood:
         return np.maximum((weights * self.event[:, None]).mean(axis=0), 1e-3)[:, None]
 
     def _later(self, values: Float[np.ndarray, "rows problems"]) -> Float[np.ndarray, "rows problems"]:
-        return np.cumsum(values[::-1], axis=0)[::-1][self.first_tied]
+        after = _running(values[::-1])[::-1]
+        return after[self.first_tied] - after[self.stratum_end]
 
     def _at_risk(
         self, log_hazard: Float[np.ndarray, "rows problems"], weights: Weights
@@ -196,12 +202,25 @@ class CoxPartialLikelihood:
         return top, np.maximum(total, np.finfo(float).tiny)
 
 
+def _running(values: Float[np.ndarray, "rows problems"]) -> Float[np.ndarray, "rows_and_one problems"]:
+    """Sums of the rows before each row, and of all."""
+    sums = np.empty((len(values) + 1, values.shape[1]))
+    sums[0] = 0.0
+    np.cumsum(values, axis=0, out=sums[1:])
+    return sums
+
+
 def _narrow(exponent: np.ndarray) -> np.ndarray:
     return np.clip(exponent, -WIDEST_EXPONENT, WIDEST_EXPONENT)
 
 
-def loss_of(target: Target) -> tuple[LinearLoss, Int[np.ndarray, " rows"]]:
-    """The loss of an outcome kind, and the order in which it wants the rows."""
+def loss_of(
+    target: Target, strata: Int[np.ndarray, " rows"] | None = None
+) -> tuple[LinearLoss, Int[np.ndarray, " rows"]]:
+    """The loss of an outcome kind, and the order in which it wants the rows.
+
+    ``strata`` number the groups within which survival is compared; the other losses do not compare rows.
+    """
     unsorted = np.arange(len(target))
     if isinstance(target, QuantityTarget):
         return SquaredError(target.value.astype(np.float64)), unsorted
@@ -209,13 +228,17 @@ def loss_of(target: Target) -> tuple[LinearLoss, Int[np.ndarray, " rows"]]:
         if len(target.classes) == 2:
             return Logistic(target.class_id.astype(np.float64)), unsorted
         return Softmax(target.class_id, outputs=len(target.classes)), unsorted
-    return cox_loss(target)
+    return cox_loss(target, strata)
 
 
-def cox_loss(target: SurvivalTarget) -> tuple[CoxPartialLikelihood, Int[np.ndarray, " rows"]]:
-    """The Cox loss of these follow-ups, and their order by time."""
-    order = np.argsort(target.time_days, kind="stable")
-    time = target.time_days[order]
-    first = np.searchsorted(time, time, side="left")
-    last = np.searchsorted(time, time, side="right") - 1
-    return CoxPartialLikelihood(target.event[order], first, last), order
+def cox_loss(
+    target: SurvivalTarget, strata: Int[np.ndarray, " rows"] | None = None
+) -> tuple[CoxPartialLikelihood, Int[np.ndarray, " rows"]]:
+    """The Cox loss of these follow-ups, and their order by stratum and time; without ``strata`` there is one."""
+    strata = np.zeros(len(target), dtype=int) if strata is None else strata
+    order = np.lexsort((target.time_days, strata))
+    stratum = strata[order]
+    begin, end = np.searchsorted(stratum, stratum, side="left"), np.searchsorted(stratum, stratum, side="right")
+    _, tie = np.unique(np.column_stack([stratum, target.time_days[order]]), axis=0, return_inverse=True)
+    first, last = np.searchsorted(tie, tie, side="left"), np.searchsorted(tie, tie, side="right") - 1
+    return CoxPartialLikelihood(target.event[order], first, last, begin, end), order

@@ -12,12 +12,12 @@ on the coefficients of US, which has at most as many columns as there are rows (
 before (Friedman, Hastie and Tibshirani, Journal of Statistical Software 2010).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 from scipy.special import expit, softmax
 
 from omicsfm.baselines.descent import minimise, push
@@ -52,6 +52,12 @@ class LinearFit:
     held_out: Float[np.ndarray, "rows outputs"]
     """Linear predictor of each training row from inner folds that did not train on its participant, averaged over
     inner repeats, at the chosen penalty. NaN where no penalty was searched for."""
+    by_stratum: Float[np.ndarray, "strata outputs"]
+    """What is added to the intercept in each stratum; a single row of zeros where none were told apart."""
+
+    def within(self, stratum: int) -> "LinearFit":
+        """The model as it holds in a stratum."""
+        return replace(self, intercept=self.intercept + self.by_stratum[stratum])
 
     def linear_predictor(self, features: Float[np.ndarray, "rows features"]) -> Float[np.ndarray, "rows outputs"]:
         """Logits, quantity or log hazard."""
@@ -80,12 +86,14 @@ def fit_penalised(
     seed: int,
     standardise: bool = True,
     penalty: float | None = None,
+    strata: Int[np.ndarray, " rows"] | None = None,
 ) -> LinearFit:
     """Fit a ridge-penalised linear model and choose its penalty, or use the one given.
 
     ``features`` hold no NaN. ``groups`` says whose row it is: a group is never on both sides of an inner fold. With
     ``standardise`` each feature is centred and scaled to unit variance on these rows before the penalty applies.
-    The intercept is not penalised.
+    The intercept is not penalised. ``strata`` (0, 1, ...) number groups of rows that share the coefficients but have
+    an intercept each, or for survival a baseline hazard each.
 
     Raises:
         InputError: A feature is NaN or infinite, rows do not match, or there are fewer than two groups.
@@ -100,8 +108,10 @@ def fit_penalised(
     location, unit = _unit(target)
     if isinstance(target, QuantityTarget):
         target = QuantityTarget((target.value - location) / unit)
-    loss, order = loss_of(target)
-    design = np.column_stack([rotated, np.ones(len(rotated))]) if loss.has_intercept else rotated
+    strata = np.zeros(len(target), dtype=int) if strata is None else strata
+    loss, order = loss_of(target, strata)
+    levels = np.eye(strata.max() + 1)[strata] if loss.has_intercept else np.empty((len(target), 0))
+    design = np.column_stack([rotated, levels])
     design = np.ascontiguousarray(design[order])
     ridge = np.ones(design.shape[1])
     ridge[rotated.shape[1] :] = 0.0
@@ -121,8 +131,11 @@ def fit_penalised(
         tolerance=FINAL_TOLERANCE,
     )[:, 0]
     coefficients = unit * (back @ solved[: rotated.shape[1]]) / spread[:, None]
-    intercept = unit * solved[rotated.shape[1] :].sum(axis=0) + location - mean @ coefficients
-    return LinearFit(target.kind, coefficients, intercept, float(penalty), unit * held_out + location)
+    by_stratum = np.zeros((strata.max() + 1, loss.outputs))
+    by_stratum[: levels.shape[1]] = unit * solved[rotated.shape[1] :]
+    intercept = by_stratum.mean(axis=0) + location - mean @ coefficients
+    by_stratum -= by_stratum.mean(axis=0)
+    return LinearFit(target.kind, coefficients, intercept, float(penalty), unit * held_out + location, by_stratum)
 
 
 def _check(features: np.ndarray, target: Target, groups: np.ndarray) -> None:

@@ -67,3 +67,19 @@ def test_rows_without_an_event_teach_nothing():
     eta = np.zeros((5, 1, 1))
     assert loss.value(eta, np.ones((5, 1)))[0] == 0
     assert (loss.gradient(eta, np.ones((5, 1))) == 0).all()
+
+
+def test_a_stratified_loss_is_the_sum_of_its_strata():
+    target, generator = targets()["survival"], np.random.default_rng(3)
+    strata = generator.integers(0, 3, ROWS)
+    loss, order = cox_loss(target, strata)
+    eta, weights = generator.normal(size=(ROWS, 2, 1)), generator.integers(0, 3, size=(ROWS, 2)).astype(float)
+    value, gradient = np.zeros(2), np.zeros_like(eta)
+    for stratum in range(3):
+        rows = np.flatnonzero(strata == stratum)
+        own, own_order = cox_loss(target[rows])
+        rows = rows[own_order]
+        value += own.value(eta[rows], weights[rows])
+        gradient[rows] = own.gradient(eta[rows], weights[rows])
+    np.testing.assert_allclose(loss.value(eta[order], weights[order]), value)
+    np.testing.assert_allclose(loss.gradient(eta[order], weights[order]), gradient[order], atol=1e-12)
