@@ -90,6 +90,9 @@ class ModalitySpec:
     number_repeats: bool = False
     """Features of one name are told apart by a number; otherwise they are refused."""
     platform: str = ""
+    map_to: str | None = None
+    """Namespace that the features are mapped to, by the tables of identifiers in ``mapping``."""
+    mapping: tuple[Path, ...] = ()
     parts: tuple["ModalitySpec", ...] = ()
     """Several files whose rows continue each other, each described by itself; ``path`` is the first."""
 
@@ -98,6 +101,7 @@ class ModalitySpec:
         """Every file that is read."""
         own = [self.path, *(part.path for part in self.parts)]
         own.append(self.feature_names.path if self.feature_names is not None else None)
+        own += self.mapping
         return tuple(dict.fromkeys(path for path in own if path is not None))
 
 

@@ -28,7 +28,7 @@ OF_A_MATRIX = (
     "repeated_features",
     "where",
 )
-KNOWN = (*OF_A_MATRIX, "namespace", "platform")
+KNOWN = (*OF_A_MATRIX, "namespace", "platform", "map_to", "mapping")
 
 
 def parse_modality(name: str, node: Any, file: str, folder: Path | None) -> ModalitySpec:
@@ -65,6 +65,7 @@ def parse_modality(name: str, node: Any, file: str, folder: Path | None) -> Moda
 def _matrix(name: str, entry: Mapping[str, Any], where: str, folder: Path | None) -> ModalitySpec:
     for key, allowed in (
         ("namespace", tuple(NAMESPACES)),
+        ("map_to", tuple(name for name in NAMESPACES if name != "local")),
         ("scale", SCALES),
         ("layout", LAYOUTS),
         ("repeated_features", REPEATED),
@@ -95,7 +96,26 @@ def _matrix(name: str, entry: Mapping[str, Any], where: str, folder: Path | None
         number_repeats=entry.get("repeated_features") == "number",
         where=Conditions.parse(entry.get("where"), f"{where}.where"),
         platform=str(entry.get("platform", "")),
+        map_to=text_or_none(entry.get("map_to")),
+        mapping=_mapping(entry, where, folder),
     )
+
+
+def _mapping(entry: Mapping[str, Any], where: str, folder: Path | None) -> tuple[Path, ...]:
+    """The tables of identifiers, which go together with the namespace to map to."""
+    if (entry.get("map_to") is None) != (entry.get("mapping") is None):
+        given = "map_to" if entry.get("mapping") is None else "mapping"
+        raise InputError(
+            f"{where}: {given} is given alone. map_to: NAMESPACE and mapping: FILE go together; make a table with "
+            "omicsfm identifiers build."
+        )
+    if entry.get("map_to") is None:
+        return ()
+    if entry["namespace"] == "local":
+        raise InputError(f"{where}: ids of namespace local cannot be mapped: nothing says what they are.")
+    if folder is None:
+        raise InputError(f"{where}: a file that holds its own mapping has no other files. Write a COHORT.yaml.")
+    return files(entry["mapping"], f"{where}.mapping", folder)
 
 
 def _feature_names(node: Mapping[str, Any], where: str, folder: Path | None) -> FeatureNames:

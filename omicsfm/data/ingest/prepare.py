@@ -16,6 +16,7 @@ from omicsfm.data.ingest.cohort_source import read_cohort
 from omicsfm.data.ingest.hashes import hashed_meanwhile
 from omicsfm.data.ingest.join import key_columns, match_rows, visit_keys
 from omicsfm.data.ingest.leakage import check_names
+from omicsfm.data.ingest.mapped_matrix import in_namespace
 from omicsfm.data.ingest.matrices import open_matrix
 from omicsfm.data.ingest.modality_intake import ModalityIntake
 from omicsfm.data.ingest.outcomes import ReadOutcome, check_outcome, read_outcome
@@ -146,7 +147,9 @@ def _open(
                 f"column {' / '.join(theirs_first)}" if theirs_first else "row or column names",
             ),
         )
-        opened[name] = ModalityIntake(said.modalities[name], source, match, visits=visits.store, outcomes=targets)
+        spec, renamed, counts = in_namespace(said.modalities[name], source)
+        opened[name] = ModalityIntake(spec, renamed, match, visits=visits.store, outcomes=targets)
+        opened[name].counts |= counts
     return opened
 
 
