@@ -17,10 +17,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the benchmark; exit status 1 and one message where the input is at fault, 2 on wrong usage."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", type=Path, required=True, help="prepared cohort")
+    parser.add_argument(
+        "--mapping", nargs="+", type=Path, default=[], metavar="FILE", help="tables of identifiers between namespaces"
+    )
     parser.add_argument("--outcome", required=True, help="outcome to predict")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument(
         "--checkpoint", type=Path, help="pretrained encoder for omicsfm (default: pretrain in each fold)"
+    )
+    parser.add_argument(
+        "--pretrain-on",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="STORE",
+        help="other stores that each fold pretrains omicsfm on, beside its training participants",
     )
     parser.add_argument(
         "--methods",
@@ -40,9 +51,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(chosen: argparse.Namespace) -> None:
+    from omicsfm.data.identifiers.bridge import with_mapping
     from omicsfm.data.split_options import split_asked
     from omicsfm.data.splits import Split
     from omicsfm.data.store import OmicsStore
+    from omicsfm.data.union import alike
+    from omicsfm.errors import InputError
     from omicsfm.evaluation.benchmark import fold_labels, run_benchmark
     from omicsfm.evaluation.methods import Method, baseline_methods, default_names, split_names
     from omicsfm.evaluation.pretrained import NAME as PRETRAINED
@@ -52,9 +66,14 @@ def _run(chosen: argparse.Namespace) -> None:
     from omicsfm.report import benchmark_report
     from omicsfm.report.missingness import write_missingness
 
-    task = make_task(OmicsStore.open(chosen.store), chosen.outcome, within=chosen.within)
+    if chosen.checkpoint is not None and chosen.pretrain_on:
+        raise InputError("--pretrain-on: a --checkpoint is not pretrained again. Give one of the two.")
+    beside = [OmicsStore.open(path) for path in chosen.pretrain_on]
+    task = make_task(with_mapping(OmicsStore.open(chosen.store), chosen.mapping), chosen.outcome, within=chosen.within)
+    for warning in alike([task.store, *beside]):
+        logging.warning(warning)
     names = split_names(chosen.methods) if chosen.methods else [*default_names(task), PRETRAINED]
-    ours = pretrained_methods(names, checkpoint=chosen.checkpoint, overrides=chosen.set)
+    ours = pretrained_methods(names, checkpoint=chosen.checkpoint, overrides=chosen.set, beside=beside)
     theirs = baseline_methods([name for name in names if name not in ours], task, others=[PRETRAINED])
     by_name: dict[str, Method] = {**ours, **{method.name: method for method in theirs}}
     methods = [by_name[name] for name in names]

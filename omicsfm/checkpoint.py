@@ -33,6 +33,7 @@ from omicsfm.build import build
 from omicsfm.contracts import OutcomeSpec
 from omicsfm.data.groups import outside
 from omicsfm.errors import InputError
+from omicsfm.feature_table import feature_table, read_features
 from omicsfm.features import FeatureSpace
 
 SCHEMA = 1
@@ -65,22 +66,29 @@ class Checkpoint:
             f"task=finetune checkpoint=... outcome={name}"
         )
 
-    def saw(self, participant_ids: Sequence[str]) -> list[bool]:
-        """Whether each participant was among those it was trained on, by salted hash, in any of its trainings."""
-        record = self.provenance["participants"]
+    def saw(self, participant_ids: Sequence[str], people: str = "") -> list[bool]:
+        """Whether each participant was among those it was trained on, by salted hash, in any of its trainings.
+
+        ``people`` says whose ids these are (``OmicsStore.people``). Where a training knows them, equal ids of other
+        people are others; where none does, or it is not said, any equal id counts: nobody vouches that it is another.
+        """
+        trainings = self.provenance["participants"]
+        known_people = [training for training in trainings if people and training["people"] == people]
         seen = [False] * len(participant_ids)
-        for training in (record, *record.get("earlier", [])):
+        for training in known_people or trainings:
             known = set(training["sha256"])
             hashes = hash_participants(participant_ids, training["salt"])
             seen = [was or own in known for was, own in zip(seen, hashes, strict=True)]
         return seen
 
-    def untouched(self, visits: pd.DataFrame, together: Sequence[str] = ()) -> Bool[np.ndarray, " visits"]:
+    def untouched(
+        self, visits: pd.DataFrame, together: Sequence[str] = (), people: str = ""
+    ) -> Bool[np.ndarray, " visits"]:
         """Visits of people whom neither its weights nor its transforms were fitted to, nor to anybody who shares a
-        value of a column in ``together`` with them: those it can be tested on.
+        value of a column in ``together`` with them: those it can be tested on. ``people`` as in ``saw``.
         """
         ids = visits["participant_id"].astype(str).unique()
-        return outside(visits, ids[np.array(self.saw(ids.tolist()), dtype=bool)], together)
+        return outside(visits, ids[np.array(self.saw(ids.tolist(), people), dtype=bool)], together)
 
 
 def save_checkpoint(
@@ -121,7 +129,7 @@ def save_checkpoint(
         "outcomes": [asdict(spec) for spec in outcomes],
     }
     (partial / "config.json").write_text(json.dumps(config, indent=1))
-    _feature_table(features).to_parquet(partial / "features.parquet", index=False)
+    feature_table(features).to_parquet(partial / "features.parquet", index=False)
     record = {"omicsfm": omicsfm.__version__, "schema": SCHEMA, **provenance}
     record["features"] = {m: {"count": len(f), "fingerprint": f.fingerprint} for m, f in features.items()}
     record["parameters"] = sum(p.numel() for p in model.parameters())
@@ -147,7 +155,7 @@ def load_checkpoint(directory: str | Path) -> Checkpoint:
     directory = Path(directory)
     provenance = verify_checkpoint(directory)
     config = json.loads((directory / "config.json").read_text())
-    features = _read_features(directory / "features.parquet")
+    features = read_features(pd.read_parquet(directory / "features.parquet"))
     arrays = load_file(directory / "transforms.safetensors")
     transforms = {}
     for modality, spec in config["transforms"].items():
@@ -203,6 +211,7 @@ def model_card(record: Mapping[str, Any], outcomes: Sequence[OutcomeSpec]) -> st
     for store in record.get("stores", []):
         lines.append(f"- {store['name']}: {store['participants']} participants, {store['visits']} visits")
         purpose = store.get("used for", "training")
+        purpose += f", drawn with weight {store['weight']:g}" if "weight" in store else ""
         lines.append(f"  (store {store['fingerprint'][:12]}, for {purpose}; training participants only)")
     lines += ["", "## Reads", ""]
     lines += [f"- {modality}: {entry['count']:,} features" for modality, entry in record["features"].items()]
@@ -216,21 +225,6 @@ def model_card(record: Mapping[str, Any], outcomes: Sequence[OutcomeSpec]) -> st
     lines += ["Research use. Says nothing about people unlike those it was trained on; compare it with"]
     lines += ["a linear model on your own cohort (eval/benchmark.py) before you rely on it.", ""]
     return "\n".join(lines)
-
-
-def _feature_table(features: Mapping[str, FeatureSpace]) -> pd.DataFrame:
-    columns = ["modality", "feature_id", "namespace", "scale", "platform"]
-    rows = [(m, i, f.namespace, f.scale, f.platform) for m, f in features.items() for i in f.ids]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _read_features(file: Path) -> dict[str, FeatureSpace]:
-    spaces = {}
-    for modality, table in pd.read_parquet(file).groupby("modality", sort=False):
-        first = table.iloc[0]
-        ids = tuple(table["feature_id"])
-        spaces[str(modality)] = FeatureSpace(str(modality), ids, first["namespace"], first["scale"], first["platform"])
-    return spaces
 
 
 def _digest(record: Mapping[str, Any]) -> str:

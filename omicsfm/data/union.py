@@ -5,9 +5,11 @@ A union offers of a store what training reads, so that nothing behind it knows h
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,8 +20,7 @@ from omicsfm.data.stored_matrix import StoredMatrix
 from omicsfm.errors import InputError
 from omicsfm.features import SCALES_JOINED_BY, FeatureSpace, of_cohort
 
-PERSONAL = ("participant_id", "family_id")
-LOCAL = ("site", "plate")
+THEIRS = ("participant_id", "family_id", "site", "plate")  # what means something only with whose it is
 
 
 class UnionMatrix(StoredMatrix):
@@ -83,6 +84,21 @@ class StoreUnion(OmicsStore):
         )
 
 
+def together_with(
+    store: OmicsStore, others: Sequence[OmicsStore], weights: Sequence[float | int] | None = None
+) -> OmicsStore:
+    """The union of a store and others, or the store where there are none.
+
+    Raises:
+        InputError: They do not fit together, or the weights do not fit them.
+    """
+    if others:
+        return StoreUnion.of([store, *others], weights)
+    if weights is not None and len(weights) != 1:
+        raise InputError(f"data.weights: {len(weights)} weights for 1 store. Give one weight a store, or none.")
+    return store
+
+
 def open_stores(paths: str | Sequence[str], weights: Sequence[float | int] | None = None) -> OmicsStore:
     """The store at a path, or the union of those at several.
 
@@ -94,11 +110,7 @@ def open_stores(paths: str | Sequence[str], weights: Sequence[float | int] | Non
     stores = [OmicsStore.open(path) for path in paths]
     if not stores:
         raise InputError("data.store: no store is named. Name one, or several as data.store=[A,B].")
-    if len(stores) > 1:
-        return StoreUnion.of(stores, weights)
-    if weights is not None and len(weights) != 1:
-        raise InputError(f"data.weights: {len(weights)} weights for 1 store. Give one weight a store, or none.")
-    return stores[0]
+    return together_with(stores[0], stores[1:], weights)
 
 
 def rows_by_store(
@@ -111,6 +123,40 @@ def rows_by_store(
         found.append((own, rows[among] - start))
         start += len(own)
     return found
+
+
+def training_rows(
+    store: OmicsStore,
+    own: Int[np.ndarray, " own"],
+    tested: Iterable[str],
+    readable: Callable[[pd.DataFrame, list[str]], Bool[np.ndarray, " visits"]],
+) -> Int[np.ndarray, " rows"]:
+    """Rows to train on where ``own`` are those of the first store and ``tested`` people of it are tested: of stores of
+    the same people the visits that are ``readable`` while these are tested, of any other store all.
+    """
+    first, *others = store.stores
+    if not others:
+        return own
+    same = np.repeat([other.people == first.people for other in store.stores], [len(s) for s in store.stores])
+    allowed = np.ones(len(store), dtype=bool)
+    allowed[same] = readable(store.visits[same], [_of(first.people, person) for person in tested])
+    allowed[: len(first)] = False
+    return np.concatenate([own, np.flatnonzero(allowed)])
+
+
+def alike(stores: Sequence[OmicsStore]) -> list[str]:
+    """What should be said of stores that share ids without saying whose they are."""
+    said = []
+    for first, second in combinations(stores, 2):
+        ids = [set(own.visits["participant_id"].astype(str)) for own in (first, second)]
+        both = len(ids[0] & ids[1])
+        if first.people != second.people and both > min(map(len, ids)) / 2:
+            said.append(
+                f"{first.name} and {second.name} have {both:,} participant ids in common, which are taken for "
+                "different people. If they are the same, give both COHORT.yaml files the same name under people: and "
+                "prepare again; else people who are tested in one are trained on in the other."
+            )
+    return said
 
 
 def join_features(spaces: Sequence[FeatureSpace]) -> FeatureSpace:
@@ -153,12 +199,15 @@ def join_features(spaces: Sequence[FeatureSpace]) -> FeatureSpace:
 def _visits(store: OmicsStore) -> pd.DataFrame:
     """What splits and batches read of each visit."""
     own = store.visits[["visit", "time_days"]].copy()
-    for names, whose in ((PERSONAL, store.people), (LOCAL, store.name)):
-        for name in names:
-            if name in store.visits:
-                known = store.visits[name]
-                own[name] = (f"{whose}/" + known.astype(str)).where(known.notna())
+    for name in THEIRS:
+        if name in store.visits:
+            known = store.visits[name]
+            own[name] = _of(store.people, known.astype(str)).where(known.notna())
     return own
+
+
+def _of(people: str, ids: Any) -> Any:
+    return f"{people}/" + ids
 
 
 def _check(stores: Sequence[OmicsStore], weights: Sequence[float | int] | None) -> None:

@@ -60,7 +60,7 @@ def run_benchmark(
         "model": model,
         **scored,
         "subgroups": _subgroups(scored, task),
-        "notes": _notes(scored, task, resamples),
+        "notes": [*_notes(scored, task, resamples), *_beside(methods)],
         "provenance": _provenance(task, split, seed, resamples),
     }
     write_json(metrics, out / "metrics.json")
@@ -122,6 +122,16 @@ def _notes(scored: Mapping[str, Any], task: Task, resamples: int) -> list[str]:
             "baseline on held-out training predictions after shrinkage by their Cox slope."
         )
     return notes
+
+
+def _beside(methods: Sequence[Method]) -> list[str]:
+    """On which other cohorts a method was pretrained, for those who read its score."""
+    said = {method.name: list(method.config().get("pretrained_beside", ())) for method in methods}
+    return [
+        f"{name} was pretrained in each fold on its training participants and on all of {' and '.join(others)}."
+        for name, others in said.items()
+        if others
+    ]
 
 
 def _provenance(task: Task, split: Split, seed: int, resamples: int) -> dict[str, Any]:

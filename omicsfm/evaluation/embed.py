@@ -52,7 +52,7 @@ def embedding_data(checkpoint: Checkpoint, store: OmicsStore) -> Any:
         obs[f"measured_{name}"] = np.isin(rows, measured)
     ids = obs["participant_id"].astype(str)
     people = ids.unique()
-    saw = dict(zip(people, checkpoint.saw(people.tolist()), strict=True))
+    saw = dict(zip(people, checkpoint.saw(people.tolist(), store.people), strict=True))
     obs["seen_in_training"] = ids.map(saw).to_numpy(dtype=bool)
     obs.index = pd.Index(ids + "/" + obs["visit"].astype(str), name="participant_visit")
     origin = {

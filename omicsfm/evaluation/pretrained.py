@@ -16,6 +16,8 @@ import yaml
 from omicsfm.baselines.base import Predicted
 from omicsfm.checkpoint import Checkpoint, load_checkpoint
 from omicsfm.data.collate import BatchReader
+from omicsfm.data.store import OmicsStore
+from omicsfm.data.union import together_with, training_rows
 from omicsfm.errors import InputError, closest
 from omicsfm.evaluation.methods import Test, Train
 from omicsfm.evaluation.task import Task
@@ -28,11 +30,14 @@ NAME = "omicsfm"
 class Encoders:
     """The pretrained encoder of each fold, made once and shared by the adaptations that are compared."""
 
-    def __init__(self, config: Mapping[str, Any], *, checkpoint: Path | None = None) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], *, checkpoint: Path | None = None, beside: Sequence[OmicsStore] = ()
+    ) -> None:
         """``config`` is a resolved training config. Without a ``checkpoint`` each fold pretrains on all visits of its
-        training participants, whether their outcome is known or not.
+        training participants, whether their outcome is known or not, and on the stores ``beside``.
         """
         self.config = dict(config)
+        self.beside = tuple(beside)
         self.checkpoint = None if checkpoint is None else load_checkpoint(checkpoint)
         self._made: dict[tuple[int, bytes], Checkpoint] = {}
 
@@ -45,11 +50,14 @@ class Encoders:
             from omicsfm.training.pretrain import pretrain
 
             tested = np.setdiff1d(task.participant_ids, task.participant_ids[train])
-            rows, record = task.readable(tested), {"kept_together": list(task.together)}
+            own = np.flatnonzero(task.readable(task.store.visits, tested))
+            store = together_with(task.store, self.beside, self.config["data"]["weights"])
+            rows = training_rows(store, own, tested, task.readable)
+            record = {"kept_together": [name for name in task.together if name in store.visits]}
             with tempfile.TemporaryDirectory() as folder:
                 directory = Path(folder) / "checkpoint"
                 config = {**self.config, "seed": seed}
-                pretrain(task.store, rows=rows, config=config, directory=directory, split_record=record)
+                pretrain(store, rows=rows, config=config, directory=directory, split_record=record)
                 self._made[key] = load_checkpoint(directory)
         return self._made[key]
 
@@ -67,10 +75,12 @@ class Pretrained:
         self._reader: BatchReader | None = None  # one for all strata of a fold: it keeps the transformed values
 
     def config(self) -> Mapping[str, Any]:
-        """The training config, the adaptation and the checkpoint's digest."""
+        """The training config, the adaptation, the checkpoint's digest, and what each fold is also pretrained on."""
         opened = self._encoders.checkpoint
         digest = None if opened is None else opened.provenance["digest"]
-        return {**self._encoders.config, "adaptation": self._adaptation, "checkpoint": digest}
+        beside = {"pretrained_beside": {s.name: s.fingerprint for s in self._encoders.beside}}
+        own = {"adaptation": self._adaptation, "checkpoint": digest, **(beside if self._encoders.beside else {})}
+        return {**self._encoders.config, **own}
 
     def begin_fold(self, task: Task, train: Train, *, seed: int) -> None:
         """Pretrain on the fold's training participants, of every stratum."""
@@ -107,9 +117,14 @@ class Pretrained:
 
 
 def pretrained_methods(
-    names: Sequence[str], *, checkpoint: Path | None = None, overrides: Sequence[str] = ()
+    names: Sequence[str],
+    *,
+    checkpoint: Path | None = None,
+    overrides: Sequence[str] = (),
+    beside: Sequence[OmicsStore] = (),
 ) -> dict[str, Pretrained]:
-    """The methods among ``names`` that are omicsfm's, by name; ``overrides`` are key=value of the training config.
+    """The methods among ``names`` that are omicsfm's, by name; ``overrides`` are key=value of the training config,
+    ``beside`` are stores that every fold pretrains on too.
 
     Raises:
         InputError: An adaptation is not known, the checkpoint does not open, or an override names no key.
@@ -122,7 +137,7 @@ def pretrained_methods(
 
     config = compose(["run_dir=none", "data.store=none", "task=finetune", *overrides])
     pretraining = compose(["run_dir=none", "data.store=none", "task=pretrain", *overrides])["task"]
-    encoders = Encoders(_for_folds(config, pretraining), checkpoint=checkpoint)
+    encoders = Encoders(_for_folds(config, pretraining), checkpoint=checkpoint, beside=beside)
     return {
         name: Pretrained(
             name=name, encoders=encoders, adaptation=config["adaptation"] if which is None else _adaptation(which)

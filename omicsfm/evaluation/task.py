@@ -1,6 +1,6 @@
 """A Task: which visits of a store are predicted, what is true of them, and what may be used."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -60,11 +60,13 @@ class Task:
         """Columns of the visits whose values no fold tears apart."""
         return families_in(self.visits) if self.split is None else self.split.together_in(self.visits)
 
-    def readable(self, tested: Shaped[np.ndarray, " tested"]) -> Int[np.ndarray, " readable"]:
-        """Store rows that pretraining may read, whether the outcome is known or not, while these people are tested."""
+    def readable(
+        self, visits: pd.DataFrame, tested: Sequence[str] | Shaped[np.ndarray, " tested"]
+    ) -> Bool[np.ndarray, " visits"]:
+        """Which visits pretraining may read, whether the outcome is known or not, while these people are tested."""
         if self.split is not None:
-            return np.flatnonzero(self.split.readable(self.store.visits, tested))
-        return np.flatnonzero(outside(self.store.visits, tested, self.together))
+            return self.split.readable(visits, tested)
+        return outside(visits, tested, self.together)
 
     def inner_groups(self, train: Int[np.ndarray, " train"]) -> Shaped[np.ndarray, " train"]:
         """Whose rows the training rows are, for inner folds nested in the split."""

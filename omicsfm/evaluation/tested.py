@@ -37,7 +37,7 @@ def held_out_visits(checkpoint: Checkpoint, store: OmicsStore, split: Split | No
     """
     ids = store.visits["participant_id"].astype(str)
     people = ids.unique()
-    saw = dict(zip(people, checkpoint.saw(people.tolist()), strict=True))
+    saw = dict(zip(people, checkpoint.saw(people.tolist(), store.people), strict=True))
     seen = ids.map(saw).to_numpy(dtype=bool)
     if split is None:
         return _unseen(checkpoint, store, seen, people=len(people), excluded=sum(saw.values()))
@@ -83,7 +83,7 @@ def held_out_visits(checkpoint: Checkpoint, store: OmicsStore, split: Split | No
 
 
 def _unseen(checkpoint: Checkpoint, store: OmicsStore, seen: np.ndarray, *, people: int, excluded: int) -> Tested:
-    own = any(entry.get("fingerprint") == store.fingerprint for entry in checkpoint.provenance.get("stores", ()))
+    own = any(training["people"] == store.people for training in checkpoint.provenance["participants"])
     if excluded == people:
         names = sorted({str(entry["name"]) for entry in checkpoint.provenance.get("stores", ())})
         raise InputError(

@@ -14,10 +14,12 @@ from omicsfm.data.collate import BatchReader
 from omicsfm.data.groups import inner_groups
 from omicsfm.data.store import OmicsStore
 from omicsfm.data.stratify import outcome_labels
+from omicsfm.features import FeatureSpace
 from omicsfm.inference import reader_for
 from omicsfm.seeding import derive
 from omicsfm.training.adaptations import Adapted, TuningTask
 from omicsfm.training.assemble import build_model, head_spec, require_trainable
+from omicsfm.training.pooling import Pool
 from omicsfm.training.pretrain import hold_out, provenance
 
 
@@ -45,13 +47,12 @@ def finetune(
     model, spec, adapted = adapt(reader, checkpoint, outcome, rows, config, run_dir=run_dir, together=together)
     merged = provenance(store, rows, config, split_record, used_for=f"fine-tuning to {outcome.name}")
     merged["stores"] = [*checkpoint.provenance["stores"], *merged["stores"]]
-    before = checkpoint.provenance["participants"]
-    merged["participants"]["earlier"] = [*before.get("earlier", []), {key: before[key] for key in ("salt", "sha256")}]
+    merged["participants"] = [*checkpoint.provenance["participants"], *merged["participants"]]
     save_checkpoint(
         directory,
         model=model,
         model_spec=spec,
-        features=checkpoint.features,
+        features={name: _as_measured(space, store) for name, space in checkpoint.features.items()},
         transforms=checkpoint.transforms,
         outcomes=(outcome,),
         provenance={**merged, "metrics": adapted.chosen, "pretrained from": checkpoint.provenance["digest"]},
@@ -68,10 +69,12 @@ def adapt(
     *,
     run_dir: Path | None = None,
     together: Sequence[str] = (),
+    pool: Pool | None = None,
 ) -> tuple[Any, dict[str, Any], Adapted]:
     """A copy of the checkpoint's model with a head fitted to ``outcome`` on training visits that have it; its spec;
     and what the configured adaptation chose. ``reader`` reads their store as the checkpoint's model expects. Inner
-    folds do not tear apart what shares a value of a column in ``together``.
+    folds do not tear apart what shares a value of a column in ``together``. ``pool`` holds the training visits of all
+    strata where ``rows`` are those of one.
 
     Raises:
         InputError: The outcome cannot be learnt from these visits, or store and checkpoint share too few features.
@@ -90,8 +93,14 @@ def adapt(
         split=hold_out(store, rows, share=share, seed=seed, labels=labels, together=together),
         config=config,
         run_dir=run_dir,
+        pool=pool,
     )
     return model, spec, build(config["adaptation"]).fit(model, task)
+
+
+def _as_measured(space: FeatureSpace, store: OmicsStore) -> FeatureSpace:
+    """The space with the panel of the store that the head learnt from: a cohort to predict must have half of that."""
+    return space.with_panel(store.modalities[space.modality].features) if space.modality in store.modalities else space
 
 
 def with_head(

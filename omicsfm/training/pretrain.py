@@ -13,6 +13,7 @@ from omicsfm.data.collate import BatchReader
 from omicsfm.data.folds import make_split
 from omicsfm.data.groups import inner_groups
 from omicsfm.data.store import OmicsStore
+from omicsfm.data.union import rows_by_store
 from omicsfm.errors import InputError
 from omicsfm.origin import code_commit
 from omicsfm.seeding import derive
@@ -62,7 +63,12 @@ def pretrain(
         objectives=objectives(config, features),
         reader=reader,
         rows=hold_out(
-            store, rows, share=task["validation_fraction"], seed=derive(seed, "validation"), together=together
+            store,
+            rows,
+            share=task["validation_fraction"],
+            seed=derive(seed, "validation"),
+            labels=_store_number(store, rows),
+            together=together,
         ),
         config=config,
         epochs=task["epochs"],
@@ -100,6 +106,12 @@ def hold_out(
     return Rows(train=rows[train], validation=rows[validation])
 
 
+def _store_number(store: OmicsStore, rows: np.ndarray) -> np.ndarray | None:
+    """Which of several stores each row is of, so that all of them take part in training and validation."""
+    parts = [len(own) for _, own in rows_by_store(store, rows)]
+    return np.repeat(np.arange(len(parts)), parts) if len(parts) > 1 else None
+
+
 def provenance(
     store: OmicsStore,
     rows: np.ndarray,
@@ -108,26 +120,25 @@ def provenance(
     *,
     used_for: str,
 ) -> dict[str, Any]:
-    """What a checkpoint says about its training: store, participants as salted hashes, split, config, code.
+    """What a checkpoint says about its training: stores, participants as salted hashes, split, config, code.
 
     The hashes let somebody who holds the ids ask who was trained on; they are a pseudonym, not a protection. Where
     the files lay is nobody's business and left out.
     """
-    salt = f"{derive(config['seed'], 'salt', store.fingerprint):08x}"
-    participants = sorted(store.visits["participant_id"].iloc[rows].astype(str).unique())
     plain = {key: value for key, value in config.items() if key not in ("run_dir", "checkpoint")}
-    plain["data"] = {key: value for key, value in config["data"].items() if key not in ("store", "split")}
+    plain["data"] = {key: value for key, value in config["data"].items() if key not in ("store", "split", "mapping")}
+    stores, participants = [], []
+    for place, (own, among) in enumerate(rows_by_store(store, rows)):
+        salt = f"{derive(config['seed'], 'salt', own.fingerprint):08x}"
+        ids = sorted(own.visits["participant_id"].iloc[among].astype(str).unique())
+        weight = {} if store.weights is None else {"weight": store.weights[place]}
+        counts = {"participants": len(ids), "visits": len(among), **weight}
+        counts |= {"mapping": own.manifest["mapping"]["fingerprint"]} if "mapping" in own.manifest else {}
+        stores.append({"name": own.name, "fingerprint": own.fingerprint, **counts, "used for": used_for})
+        participants.append({"people": own.people, "salt": salt, "sha256": hash_participants(ids, salt)})
     return {
-        "stores": [
-            {
-                "name": store.name,
-                "fingerprint": store.fingerprint,
-                "participants": len(participants),
-                "visits": len(rows),
-                "used for": used_for,
-            }
-        ],
-        "participants": {"salt": salt, "sha256": hash_participants(participants, salt)},
+        "stores": stores,
+        "participants": participants,
         "split": dict(split_record or {}),
         "config": plain,
         "commit": code_commit(),

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from omicsfm import distributed
 from omicsfm.checkpoint import Checkpoint, load_checkpoint
 from omicsfm.data.folds import make_split
 from omicsfm.data.groups import families_in
+from omicsfm.data.identifiers.bridge import with_mapping
 from omicsfm.data.splits import Split
 from omicsfm.data.store import OmicsStore
 from omicsfm.data.stratify import outcome_labels
+from omicsfm.data.union import alike, open_stores, training_rows
 from omicsfm.errors import InputError
 from omicsfm.training.finetune import finetune
 from omicsfm.training.pretrain import pretrain
@@ -36,9 +39,13 @@ def run(config: Config) -> Path:
     task = config["task"]["name"]
     run_dir = Path(config["run_dir"])
     checkpoint = run_dir / "checkpoint"
-    store = OmicsStore.open(config["data"]["store"])
+    store = open_stores(config["data"]["store"], config["data"]["weights"])
+    home = store.stores[0]
+    if distributed.is_first():
+        for warning in alike(store.stores):
+            print(f"warning: {warning}", file=sys.stderr)
     if task == "finetune" and not config["outcome"]:
-        raise InputError(f"task=finetune needs outcome=NAME; {store.path} has: {', '.join(store.outcome_specs)}.")
+        raise InputError(f"task=finetune needs outcome=NAME; {home.path} has: {', '.join(home.outcome_specs)}.")
     claim(run_dir, config)
     if (run_dir / "finished.json").exists():
         if distributed.is_first():
@@ -52,13 +59,13 @@ def run(config: Config) -> Path:
         source = config["checkpoint"] or _pretrain_first(store, train, config, run_dir, record)
         opened = load_checkpoint(source)
         if not config["data"]["allow_seen"]:
-            refuse_seen(opened, store, test, record)
-        outcome = store.outcome(config["outcome"])
+            refuse_seen(opened, home, test, record)
+        named = config["data"]["mapping"] or []
         report = finetune(
-            store,
+            with_mapping(home, [Path(file) for file in ([named] if isinstance(named, str) else named)]),
             checkpoint=opened,
-            outcome=outcome,
-            rows=train,
+            outcome=home.outcome(config["outcome"]),
+            rows=train[train < len(home)],
             config=config,
             directory=checkpoint,
             run_dir=run_dir,
@@ -94,19 +101,21 @@ def claim(run_dir: Path, config: Config) -> None:
 def training_visits(store: OmicsStore, config: Config, run_dir: Path) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:
     """Store rows that training may read, those kept for testing, and what to record of the split.
 
-    With ``data.split`` these are the training participants of (repeat, fold). Without one, pretraining reads
-    everybody, and fine-tuning keeps a fifth of the participants aside for evaluation, named in RUN/split.csv.
+    Of several stores the outcome and the split are the first one's; one of the same people obeys the split too, and
+    every other is read whole. With ``data.split`` these are the training participants of (repeat, fold). Without one,
+    pretraining reads everybody, and fine-tuning keeps a fifth of the participants aside for evaluation, named in
+    RUN/split.csv.
     """
-    data = config["data"]
+    data, home = config["data"], store.stores[0]
     repeat, fold = data["repeat"], data["fold"]
     if data["split"]:
         split = Split.read(data["split"])
     elif config["task"]["name"] == "finetune":
-        outcome = store.outcome(config["outcome"])
-        known = np.flatnonzero(store.outcome_observed(outcome.name))
+        outcome = home.outcome(config["outcome"])
+        known = np.flatnonzero(home.outcome_observed(outcome.name))
         split = make_split(
-            store.visits.iloc[known],
-            labels=outcome_labels(store, outcome)[known],
+            home.visits.iloc[known],
+            labels=outcome_labels(home, outcome)[known],
             repeats=1,
             folds=5,
             seed=config["seed"],
@@ -117,7 +126,9 @@ def training_visits(store: OmicsStore, config: Config, run_dir: Path) -> tuple[n
     else:
         everybody = np.arange(len(store))
         return everybody, everybody[:0], {"kept_together": list(families_in(store.visits))}
-    train, test = (np.flatnonzero(mask) for mask in split.masks(store.visits, repeat, fold))
+    train, test = (np.flatnonzero(mask) for mask in split.masks(home.visits, repeat, fold))
+    tested = home.visits["participant_id"].astype(str).to_numpy()[test]
+    train = training_rows(store, train, tested, split.readable)
     together = list(split.together_in(store.visits))
     return train, test, {"sha256": split.sha256, "repeat": repeat, "fold": fold, "kept_together": together}
 
@@ -129,7 +140,7 @@ def refuse_seen(checkpoint: Checkpoint, store: OmicsStore, test: np.ndarray, rec
         InputError: It saw some of them, or of those who must stay on one side with them.
     """
     people = store.visits["participant_id"].iloc[test]
-    if known := people[~checkpoint.untouched(store.visits, record["kept_together"])[test]].nunique():
+    if known := people[~checkpoint.untouched(store.visits, record["kept_together"], store.people)[test]].nunique():
         raise InputError(
             f"checkpoint: it was pretrained on {known:,} of the {people.nunique():,} participants kept for testing, or "
             "on their families or groups: it knows their measurements. For a clean test pretrain with the same "

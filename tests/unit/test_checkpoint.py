@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def parts(make_spec, make_model, rng) -> dict[str, Any]:
         "outcomes": OUTCOMES,
         "provenance": {
             "stores": [{"name": "c", "fingerprint": "f" * 64, "participants": 30, "visits": 60, "used for": "test"}],
-            "participants": {"salt": "0011", "sha256": hash_participants(PARTICIPANTS, "0011")},
+            "participants": [{"people": "c", "salt": "0011", "sha256": hash_participants(PARTICIPANTS, "0011")}],
             "metrics": {"loss": 0.5},
         },
     }
@@ -130,9 +131,26 @@ def test_it_says_whom_it_saw_and_names_nobody(saved) -> None:
 
 
 def test_it_knows_the_participants_of_earlier_trainings_under_their_own_salt(parts, tmp_path) -> None:
-    parts["provenance"]["participants"]["earlier"] = [{"salt": "77", "sha256": hash_participants(["OLD"], "77")}]
+    earlier = {"people": "d", "salt": "77", "sha256": hash_participants(["OLD"], "77")}
+    parts["provenance"]["participants"].append(earlier)
     save_checkpoint(tmp_path / "c", **parts)
-    assert load_checkpoint(tmp_path / "c").saw(["OLD", "NEW", PARTICIPANTS[1]]) == [True, False, True]
+    asked = ["OLD", "NEW", PARTICIPANTS[1]]
+    opened = load_checkpoint(tmp_path / "c")
+    assert opened.saw(asked) == [True, False, True]
+    assert opened.saw(asked, "c") == [False, False, True]  # an OLD of the cohort c is another person
+    assert opened.saw(asked, "nobody knows") == [True, False, True]
+
+
+def test_the_panel_of_each_training_cohort_is_kept(parts, tmp_path) -> None:
+    panels = {"one": np.array([0, 1]), "two": np.array([1, 3])}
+    parts["features"]["metabolome"] = replace(parts["features"]["metabolome"], panels=panels)
+    save_checkpoint(tmp_path / "c", **parts)
+    opened = load_checkpoint(tmp_path / "c").features
+    assert {name: panel.tolist() for name, panel in opened["metabolome"].panels.items()} == {
+        "one": [0, 1],
+        "two": [1, 3],
+    }
+    assert not opened["proteome"].panels
 
 
 def test_the_same_person_has_another_hash_in_another_checkpoint() -> None:
@@ -223,7 +241,7 @@ def test_the_old_checkpoint_survives_a_save_that_fails(parts, saved, monkeypatch
     def fail(*_: object) -> None:
         raise OSError("No space left on device")
 
-    for step in ("_feature_table", "model_card", "_digest"):
+    for step in ("feature_table", "model_card", "_digest"):
         with monkeypatch.context() as patch:
             patch.setattr(checkpoint_module, step, fail)
             with pytest.raises(OSError, match="No space left"):

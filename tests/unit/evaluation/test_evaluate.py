@@ -64,7 +64,7 @@ def folder(small_store: OmicsStore, tmp_path_factory: pytest.TempPathFactory) ->
             "stores": [
                 {"name": "small", "fingerprint": small_store.fingerprint, "participants": 40, "visits": len(rows)}
             ],
-            "participants": {"salt": "s", "sha256": hash_participants(people, "s")},
+            "participants": [{"people": "small", "salt": "s", "sha256": hash_participants(people, "s")}],
             "split": {"sha256": split.sha256, "repeat": 0, "fold": 1},
         },
     )
@@ -162,9 +162,8 @@ def test_people_of_an_earlier_training_under_another_salt_count_as_seen(
     small_store: OmicsStore, opened: Opened
 ) -> None:
     everybody = small_store.visits["participant_id"].unique().tolist()
-    record = opened[0].provenance["participants"]
-    earlier = {"salt": "t", "sha256": hash_participants(everybody, "t")}
-    older = {**opened[0].provenance, "participants": {**record, "earlier": [earlier]}}
+    earlier = {"people": "small", "salt": "t", "sha256": hash_participants(everybody, "t")}
+    older = {**opened[0].provenance, "participants": [*opened[0].provenance["participants"], earlier]}
     with pytest.raises(InputError, match=r"saw all 60 .*Give --split"):
         evaluate(replace(opened[0], provenance=older), small_store, "ill")
 
@@ -189,7 +188,7 @@ def test_tested_people_whose_measurements_pretraining_saw_are_a_caution(
     small_store: OmicsStore, opened: Opened
 ) -> None:
     everybody = small_store.visits["participant_id"].unique().tolist()
-    known = {"salt": "s", "sha256": hash_participants(everybody, "s")}
+    known = [{"people": "small", "salt": "s", "sha256": hash_participants(everybody, "s")}]
     evaluation = evaluate(
         replace(opened[0], provenance={**opened[0].provenance, "participants": known}),
         small_store,
@@ -219,7 +218,8 @@ def test_a_modality_the_store_lacks_counts_as_missing_and_is_said(
     evaluation = evaluate(opened[0], one, "score", split=opened[1], **DRAWS)
     assert evaluation.metrics["features"]["metabolome"]["matched"] == 0
     assert evaluation.metrics["features"]["proteome"] == {
-        "known": 15, "matched": 15, "share": 1.0, "unknown": 0, "measured_share": pytest.approx(0.95, abs=0.03),
+        "known": 15, "matched": 15, "share": 1.0, "unknown": 0, "mapped": 0, "ambiguous": 0, "repeated": 0,
+        "measured_share": pytest.approx(0.95, abs=0.03),
     }  # fmt: skip
     assert any("metabolome: the store does not have it" in warning for warning in evaluation.warnings)
 
