@@ -14,6 +14,8 @@ from scipy import sparse
 
 Key = tuple[str, ...]
 Values: TypeAlias = np.ndarray | sparse.csr_matrix | sparse.csr_array
+BEYOND_FLOAT32 = np.errstate(over="ignore")
+"""Around what becomes float32: 1e39 becomes infinite, which the check of the scale refuses by place."""
 CELLS = 2_000_000
 """Most cells of a dense block, or stored entries of a sparse one; one row may hold more."""
 

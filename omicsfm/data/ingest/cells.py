@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pandas as pd
 
+from omicsfm.data.ingest.blocks import BEYOND_FLOAT32
 from omicsfm.data.ingest.cohort import ModalitySpec
 from omicsfm.data.ingest.columns import as_text
 from omicsfm.errors import InputError
@@ -25,6 +26,7 @@ class CellReader:
         self._bad = np.zeros(len(columns), dtype=np.int64)
         self._first: dict[int, tuple[str, int]] = {}
 
+    @BEYOND_FLOAT32
     def numbers(self, table: pd.DataFrame, start: int, columns: slice = slice(None)) -> Numbers:
         """The numbers of a chunk that begins at row ``start`` (from 0) of its table; ``columns`` says which of the
         columns the chunk has.

@@ -65,7 +65,8 @@ class ScaleCheck:
         seen, scale = {name: value.item() for name, value in self.seen.items()}, self.spec.scale
         lowest, highest = seen["lowest"], seen["highest"]
         if seen["infinite"]:
-            self._refuse(again, np.isinf, "infinite (first", "A logarithm of zero? Leave such cells empty.")
+            way_out = "A logarithm of zero, or a number beyond 3.4e38? Leave such cells empty."
+            self._refuse(again, np.isinf, "infinite (first", way_out)
         if scale in NOT_NEGATIVE and lowest < -ROUNDING * max(highest, 0.0):
             way_out = "If these are NPX or log2 values, set scale: npx or log2 in COHORT.yaml; if they are z-scores, "
             self._refuse(again, lambda x: x < 0, "negative (lowest", f"{way_out}scale: identity.", extreme=lowest)

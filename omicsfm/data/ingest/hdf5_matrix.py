@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from omicsfm.data.ingest.blocks import CELLS, Values
+from omicsfm.data.ingest.blocks import BEYOND_FLOAT32, CELLS, Values
 from omicsfm.errors import InputError
 
 GATHERED = 8 * CELLS
@@ -35,6 +35,7 @@ class DenseArray:
             step = max(chunk, step // chunk * chunk)
         yield from ((low, min(low + step, self.shape[0])) for low in range(0, self.shape[0], step))
 
+    @BEYOND_FLOAT32
     def rows(self, low: int, high: int) -> Values:
         """These rows as float32."""
         return np.asarray(self._node[low:high], dtype=np.float32)
@@ -52,6 +53,7 @@ class CsrArray:
         """Bounds of consecutive rows to read at once, at most so many."""
         yield from _ranges(self._indptr, CELLS, most)
 
+    @BEYOND_FLOAT32
     def rows(self, low: int, high: int) -> Values:
         """These rows, feature numbers ascending in each."""
         stored = slice(int(self._indptr[low]), int(self._indptr[high]))
@@ -77,6 +79,7 @@ class CscArray:
         """Bounds of consecutive rows to read at once, at most so many."""
         yield from _ranges(np.concatenate([[0], np.cumsum(self.entries)]), GATHERED, most)
 
+    @BEYOND_FLOAT32
     def rows(self, low: int, high: int) -> Values:
         """These rows, feature numbers ascending in each."""
         found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
