@@ -121,6 +121,21 @@ def _split(arguments: argparse.Namespace) -> None:
     print(f"next: python eval/benchmark.py --store {store.path} --split {arguments.split} --outcome NAME --out OUT")
 
 
+def _export_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("store", type=Path, metavar="STORE", help="a prepared store")
+    parser.add_argument("path", type=Path, metavar="FILE.h5mu", help="file to write; a file there is replaced")
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from omicsfm.data.export import export_store
+    from omicsfm.data.store import OmicsStore
+
+    store = OmicsStore.open(arguments.store)
+    written = export_store(store, arguments.path)
+    print(f"{written}: {store.manifest['participants']:,} participants, {len(store):,} visits")
+    print(f"omicsfm prepare {written} STORE/ gives the same store again (fingerprint {store.fingerprint[:12]})")
+
+
 def _inspect_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "path", type=Path, metavar="STORE_OR_H5MU", help="a prepared store, or a cohort to look at first"
@@ -154,6 +169,7 @@ COMMANDS = {
     "simulate": Command("write a longitudinal cohort with known truth", _simulate_options, _simulate),
     "prepare": Command("turn a cohort's tables into a checked store", _prepare_options, _prepare),
     "split": Command("say who is trained on and who is tested, in a file", _split_options, _split),
+    "export": Command("write a store as one .h5mu, which prepare takes back", _export_options, _export),
     "inspect": Command("dry run: what a store holds and what stands in the way", _inspect_options, _inspect),
     "doctor": Command("what this machine offers, and what is wrong with it", _doctor_options, _doctor),
 }

@@ -8,7 +8,7 @@ import pandas as pd
 
 from omicsfm.data.ingest.blocks import Key
 from omicsfm.data.ingest.cohort import OPTIONAL_COLUMNS, CohortFile, LookupSpec, VisitsSpec
-from omicsfm.data.ingest.columns import ColumnRule, as_number, as_text, column_of
+from omicsfm.data.ingest.columns import ColumnRule, as_number, as_text, column_of, numbers_in
 from omicsfm.data.ingest.join import visit_keys
 from omicsfm.data.ingest.tables import header_of, kind_of, read_table, repeated_in
 from omicsfm.errors import InputError
@@ -133,7 +133,7 @@ def _stored(name: str, values: pd.Series, where: str) -> pd.Series:
     if name == "age":
         return as_number(values, f"{where}.{name}")
     text = as_text(values)
-    number = pd.to_numeric(text, errors="coerce").astype(float)
+    number = numbers_in(text)
     return number if name not in OPTIONAL_COLUMNS and number.notna().sum() == text.notna().sum() else text
 
 
