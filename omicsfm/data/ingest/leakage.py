@@ -14,8 +14,8 @@ def check_names(spec: ModalitySpec, features: Iterable[str], clinical: Iterable[
     Raises:
         InputError: The message names the columns; ``allow`` lets a true feature of that name pass.
     """
-    columns = {_plain(name): name for name in clinical}
-    found = [f for f in features if _plain(f) in columns and f not in spec.allow]
+    columns = {plain_name(name): name for name in clinical}
+    found = [f for f in features if plain_name(f) in columns and f not in spec.allow]
     if found:
         file = spec.path.name if spec.path is not None else "the matrix"
         listed = ", ".join(f"'{name}'" for name in found[:20]) + (", ..." if len(found) > 20 else "")
@@ -27,5 +27,6 @@ def check_names(spec: ModalitySpec, features: Iterable[str], clinical: Iterable[
         )
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
+    """The name with one dot for each run of other than letters and digits."""
     return re.sub(r"[^0-9A-Za-z]+", ".", name)
