@@ -13,40 +13,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Int
 
 from omicsfm.data.store import OmicsStore
-from omicsfm.data.stored_matrix import StoredMatrix
+from omicsfm.data.union_matrix import UnionMatrix
 from omicsfm.errors import InputError
-from omicsfm.features import SCALES_JOINED_BY, FeatureSpace, of_cohort
 
 THEIRS = ("participant_id", "family_id", "site", "plate")  # what means something only with whose it is
-
-
-class UnionMatrix(StoredMatrix):
-    """One modality of several stores in their joined feature space; what a store has no feature for is not measured."""
-
-    def __init__(self, parts: Sequence[StoredMatrix | None], starts: Int[np.ndarray, " stores"]) -> None:
-        """``parts`` are the stores' matrices, None where a store lacks the modality; ``starts`` their first rows."""
-        self._parts, self._starts = parts, starts
-        own = [part for part in parts if part is not None]
-        self.features = join_features([part.features for part in own])
-        self._columns = [None if part is None else self.features.places(part.features) for part in parts]
-        measured = [start + part.rows for start, part in zip(starts, parts, strict=True) if part is not None]
-        self.rows: Int[np.ndarray, " measured"] = np.concatenate(measured)
-
-    def read(
-        self, rows: Int[np.ndarray, " visits"]
-    ) -> tuple[Float[np.ndarray, "visits features"], Bool[np.ndarray, "visits features"]]:
-        """Values (NaN where not measured) and below-limit flags of these rows, in the order asked for."""
-        values = np.full((len(rows), len(self.features)), np.nan, dtype=np.float32)
-        below = np.zeros(values.shape, dtype=bool)
-        owner = np.searchsorted(self._starts, rows, side="right") - 1
-        for number, (part, columns) in enumerate(zip(self._parts, self._columns, strict=True)):
-            at = np.flatnonzero(owner == number)
-            if part is not None and columns is not None and len(at):
-                values[at[:, None], columns], below[at[:, None], columns] = part.read(rows[at] - self._starts[number])
-        return values, below
 
 
 @dataclass(frozen=True)
@@ -157,43 +130,6 @@ def alike(stores: Sequence[OmicsStore]) -> list[str]:
                 "prepare again; else people who are tested in one are trained on in the other."
             )
     return said
-
-
-def join_features(spaces: Sequence[FeatureSpace]) -> FeatureSpace:
-    """The features of several cohorts' modality in one space: the union of their ids, in order of first appearance.
-
-    Ids of namespace local stay apart by cohort.
-
-    Raises:
-        InputError: The cohorts name features in different namespaces.
-    """
-    first = spaces[0]
-    for space in spaces:
-        if space.namespace != first.namespace:
-            raise InputError(
-                f"{first.modality}: {first.cohort} names features in namespace {first.namespace}, {space.cohort} in "
-                f"{space.namespace}; equal ids would not mean the same thing. Bring both to one namespace when they "
-                f"are prepared, or call the modality of one of them otherwise in its COHORT.yaml (such as "
-                f"{first.modality}_{space.cohort}): it is then a modality of its own, absent from the other cohort."
-            )
-    cohorts = {space.cohort for space in spaces}
-    apart = first.namespace == "local" and len(cohorts) > 1
-    named = [tuple(of_cohort(i, s.cohort) if apart else i for i in s.ids) for s in spaces]
-    ids = tuple(dict.fromkeys(feature for own in named for feature in own))
-    place = {feature: number for number, feature in enumerate(ids)}
-    panels: dict[str, Int[np.ndarray, " panel"]] = {}
-    for space, own in zip(spaces, named, strict=True):
-        here = np.array([place[feature] for feature in own], dtype=np.int64)
-        panels[space.cohort] = np.union1d(panels.get(space.cohort, here), here)
-    return FeatureSpace(
-        modality=first.modality,
-        ids=ids,
-        namespace=first.namespace,
-        scale=SCALES_JOINED_BY.join(sorted({scale for s in spaces for scale in s.scale.split(SCALES_JOINED_BY)})),
-        platform=first.platform if len({space.platform for space in spaces}) == 1 else "",
-        cohort=first.cohort if len(cohorts) == 1 else "",
-        panels=panels,
-    )
 
 
 def _visits(store: OmicsStore) -> pd.DataFrame:

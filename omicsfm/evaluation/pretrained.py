@@ -8,7 +8,7 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
@@ -23,6 +23,9 @@ from omicsfm.evaluation.methods import Test, Train
 from omicsfm.evaluation.task import Task
 from omicsfm.inference import predict, reader_for
 from omicsfm.paths import configs_dir
+
+if TYPE_CHECKING:
+    from omicsfm.training.pooling import Pool
 
 NAME = "omicsfm"
 
@@ -73,6 +76,7 @@ class Pretrained:
         self._adaptation = dict(adaptation)
         self._opened: Checkpoint | None = None
         self._reader: BatchReader | None = None  # one for all strata of a fold: it keeps the transformed values
+        self._pool: "Pool | None" = None
 
     def config(self) -> Mapping[str, Any]:
         """The training config, the adaptation, the checkpoint's digest, and what each fold is also pretrained on."""
@@ -86,6 +90,7 @@ class Pretrained:
         """Pretrain on the fold's training participants, of every stratum."""
         self._opened = self._encoders.of_fold(task, train, seed=seed)
         self._reader = reader_for(self._opened, task.store, outcome=task.outcome)
+        self._pool = None if task.strata is None else _pool(task, train, self._reader, seed)
 
     def fit_predict(self, task: Task, train: Train, test: Test, *, seed: int) -> Predicted:
         """Adapt to the outcome on ``train``, predict ``test``."""
@@ -97,7 +102,13 @@ class Pretrained:
             self._refuse_seen(self._opened, task, test)
         config = {**self._encoders.config, "adaptation": self._adaptation, "seed": seed}
         model, _, adapted = adapt(
-            self._reader, self._opened, task.outcome, task.rows[train], config, together=task.together
+            self._reader,
+            self._opened,
+            task.outcome,
+            task.rows[train],
+            config,
+            together=task.together,
+            pool=self._pool,
         )
         predicted = predict(model, self._reader, task.rows[test], head=task.outcome.name).numpy().astype(np.float64)
         held_out = None if adapted.held_out is None else adapted.held_out[:, 0]
@@ -105,7 +116,7 @@ class Pretrained:
 
     def _refuse_seen(self, opened: Checkpoint, task: Task, test: Test) -> None:
         rows = task.rows[test]
-        touched = ~opened.untouched(task.store.visits, task.together)[rows]
+        touched = ~opened.untouched(task.store.visits, task.together, task.store.people)[rows]
         if touched.any():
             people = task.store.visits["participant_id"].iloc[rows]
             raise InputError(
@@ -114,6 +125,15 @@ class Pretrained:
                 "inside each fold, give the --split whose fold it was trained for, or go on all the same with --set "
                 "data.allow_seen=true."
             )
+
+
+def _pool(task: Task, train: Train, reader: BatchReader, seed: int) -> "Pool":
+    """The fold's training visits of all strata, for what these share."""
+    from omicsfm.training.pooling import Pool
+
+    assert task.strata is not None
+    groups = task.inner_groups(train)
+    return Pool(reader, task.outcome, rows=task.rows[train], strata=task.strata[train], groups=groups, seed=seed)
 
 
 def pretrained_methods(

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 from omicsfm.data.collate import BatchReader, fit_transforms
 from omicsfm.data.store import Matrix, OmicsStore, write_store
@@ -30,6 +31,7 @@ def cohort(
     modality: str = "proteome",
     level: float = 20.0,
     platform: str = "",
+    layout: str = "dense",
 ) -> OmicsStore:
     """Two visits a participant P0, P1, ...; the last visit has no proteome and every cell after the first row may be
     missing or below its limit.
@@ -39,6 +41,7 @@ def cohort(
     values = np.exp2(values) if scale == "raw" else values
     values[1:][generator.random(values[1:].shape) < 0.2] = np.nan
     below = (generator.random(values.shape) < 0.1) & ~np.isnan(values)
+    values = sparse.csr_matrix(values) if layout == "csr" else values
     space = FeatureSpace(modality, tuple(proteins), namespace, scale, platform)
     return write_store(
         folder / name.replace(" ", "_"),
@@ -81,6 +84,20 @@ def test_a_row_of_the_union_has_the_values_of_its_store_and_nothing_where_that_h
         np.testing.assert_array_equal(got[[0, 2, 5, 6]][:, [2, 3, 0, 4]], second)
         np.testing.assert_array_equal(got[[1, 3, 4]][:, [3, 4]], np.full((3, 2), nothing))
         np.testing.assert_array_equal(got[[0, 2, 5, 6], 1], np.full(4, nothing))
+
+
+def test_a_sparse_union_picks_the_features_that_it_reads(tmp_path) -> None:
+    stores = [cohort(tmp_path, "one", layout="csr"), cohort(tmp_path, "second", SECOND, layout="csr")]
+    matrix = StoreUnion.of(stores).modalities["proteome"]
+    assert matrix.layout == "csr"
+    rows, columns = np.array([33, 2, 59, 8]), np.array([[4, 2, -1], [0, 4, 1], [0, 1, 2], [2, -1, 0]])
+    counted = np.array([True, False, True, True, True])
+    values, below = matrix.read(rows)
+    picked = matrix.pick(rows, columns, counted)
+    for row, own in enumerate(columns):
+        np.testing.assert_array_equal(picked.values[row], [np.nan if c < 0 else values[row, c] for c in own])
+        np.testing.assert_array_equal(picked.below_limit[row], [c >= 0 and below[row, c] for c in own])
+    np.testing.assert_allclose(picked.total[:, 0], np.nansum(values[:, counted], axis=1), rtol=1e-6)
 
 
 def test_a_modality_of_one_store_is_not_measured_in_the_others(tmp_path) -> None:
