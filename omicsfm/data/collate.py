@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from omicsfm.contracts import Batch, ClassLabel, Measurement, Outcome, OutcomeSpec, Quantity, Survival
 from omicsfm.data.row_labels import at_rows, row_labels
@@ -14,6 +14,9 @@ from omicsfm.data.stored_matrix import StoredMatrix
 from omicsfm.data.transforms import Chain
 from omicsfm.features import FeatureSpace
 from omicsfm.seeding import derive
+
+CELLS_TO_FIT = 1 << 27
+"""Values of one modality that transforms are fitted on at most: 512 MB, or 6,700 visits of 20,000 genes."""
 
 
 class BatchReader:
@@ -31,16 +34,19 @@ class BatchReader:
         transforms: Mapping[str, Chain],
         outcomes: Sequence[OutcomeSpec] = (),
         max_features: int | None = None,
+        weights: Mapping[str, Float[np.ndarray, " features"]] | None = None,
         cache_bytes: int = 2**30,
     ) -> None:
-        """``max_features`` caps the tokens per visit and modality; ``cache_bytes`` bounds the memory kept for
-        transformed values, above which they are transformed again at each reading.
+        """``max_features`` caps the tokens per visit and modality; ``weights`` say how often each feature of a
+        modality is drawn then. ``cache_bytes`` bounds the memory kept for transformed values, above which they are
+        transformed again at each reading.
         """
         self.store = store
         self.features = dict(features)
         self.transforms = dict(transforms)
         self.outcomes = {spec.name: spec for spec in outcomes}
         self.max_features = max_features
+        self.weights = dict(weights or {})
         self._labels = {
             name: row_labels(store, name, chain.columns)
             for name, chain in self.transforms.items()
@@ -51,8 +57,17 @@ class BatchReader:
             for name, space in self.features.items()
             if name in store.modalities
         }
-        size = sum(4 * len(store.modalities[m].rows) * len(self.features[m]) for m in self._columns)
-        self._cache: dict[str, np.ndarray] | None = {} if size <= cache_bytes else None
+        self._sparse = {name: self._is_read_sparsely(name) for name in self._columns}
+        kept = [name for name, sparse in self._sparse.items() if not sparse]
+        size = sum(4 * len(store.modalities[name].rows) * len(self.features[name]) for name in kept)
+        self._cache: dict[str, tuple[np.ndarray, np.ndarray | None, np.ndarray]] | None = (
+            {} if size <= cache_bytes else None
+        )
+
+    def _is_read_sparsely(self, name: str) -> bool:
+        """Whether only the features that become tokens are looked up, in rows that are mostly zeros."""
+        capped = self.max_features is not None and self.max_features < len(self.features[name])
+        return capped and self.store.modalities[name].layout == "csr" and self.transforms[name].is_pointwise
 
     def read(self, rows: Int[np.ndarray, " visits"], *, seed: int = 0) -> Batch:
         """The visits at ``rows``, in that order. ``seed`` decides which features are sampled."""
@@ -67,15 +82,9 @@ class BatchReader:
         )
 
     def _measurement(self, name: str, rows: np.ndarray, seed: int) -> Measurement:
-        values, below = self._values(name, rows)
-        observed = ~np.isnan(values)
         seed = derive(seed, "features", name)
-        chosen, kept = choose_features(observed, max_features=self.max_features, seed=seed, visits=rows)
-        if values.shape[1]:
-            values = np.take_along_axis(values, chosen, axis=1)
-            below = np.take_along_axis(below, chosen, axis=1)
-        else:
-            values, below = np.zeros(chosen.shape, np.float32), np.zeros(chosen.shape, bool)
+        read = self._drawn_then_read if self._sparse.get(name) else self._read_then_drawn
+        chosen, kept, values, below = read(name, rows, seed)
         return Measurement(
             feature_ids=torch.from_numpy(np.where(kept, chosen, 0)),
             values=torch.from_numpy(np.where(kept, values, 0.0).astype(np.float32)),
@@ -83,6 +92,27 @@ class BatchReader:
             below_limit=torch.from_numpy(below & kept),
             queried=torch.zeros(kept.shape, dtype=torch.bool),
         )
+
+    def _read_then_drawn(self, name: str, rows: np.ndarray, seed: int) -> tuple[np.ndarray, ...]:
+        values, below = self._values(name, rows)
+        chosen, kept = self._choose(name, ~np.isnan(values), rows, seed)
+        if not values.shape[1]:
+            return chosen, kept, np.zeros(chosen.shape, np.float32), kept
+        return chosen, kept, np.take_along_axis(values, chosen, axis=1), np.take_along_axis(below, chosen, axis=1)
+
+    def _drawn_then_read(self, name: str, rows: np.ndarray, seed: int) -> tuple[np.ndarray, ...]:
+        columns = self._columns[name]
+        known = columns >= 0
+        place = np.full(len(self.features[name]), -1)
+        place[columns[known]] = np.flatnonzero(known)
+        chosen, kept = self._choose(name, place[None] >= 0, rows, seed)
+        picked = self.store.modalities[name].pick(rows, np.where(kept, place[chosen], -1), known)
+        values = self.transforms[name].at(picked.values, chosen, at_rows(self._labels[name], rows), picked.total)
+        return chosen, ~np.isnan(values), values, picked.below_limit
+
+    def _choose(self, name: str, observed: np.ndarray, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        cap, weights = self.max_features, self.weights.get(name)
+        return choose_features(observed, max_features=cap, seed=seed, visits=rows, weights=weights)
 
     def _values(self, name: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Transformed values in the model's feature order, NaN where not measured."""
@@ -94,15 +124,16 @@ class BatchReader:
             return self._transformed(name, matrix, rows)
         if name not in self._cache:
             values, below = self._transformed(name, matrix, matrix.rows)
-            self._cache[name] = values
-            self._cache[f"{name}.below"] = below if below.any() else np.zeros((0, 0), bool)
-            self._cache[f"{name}.place"] = np.full(len(self.store), -1)
-            self._cache[f"{name}.place"][matrix.rows] = np.arange(len(matrix.rows))
-        place = self._cache[f"{name}.place"][rows]
-        values = self._cache[name][place]
-        values[place < 0] = np.nan
-        below = self._cache[f"{name}.below"]
-        return values, below[place] & (place >= 0)[:, None] if below.size else np.zeros(values.shape, bool)
+            place = np.full(len(self.store), -1)
+            place[matrix.rows] = np.arange(len(matrix.rows))
+            self._cache[name] = (values, below if below.any() else None, place)  # at once: threads read it too
+        kept_values, kept_below, place = self._cache[name]
+        places = place[rows]
+        values = kept_values[places]
+        values[places < 0] = np.nan
+        return values, np.zeros(values.shape, bool) if kept_below is None else kept_below[places] & (places >= 0)[
+            :, None
+        ]
 
     def _transformed(self, name: str, matrix: StoredMatrix, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         columns = self._columns[name]
@@ -116,10 +147,18 @@ class BatchReader:
 
 
 def fit_transforms(store: OmicsStore, *, rows: Int[np.ndarray, " training"], chains: Mapping[str, Chain]) -> None:
-    """Fit each modality's chain on these visits of the store: training participants', nobody else's."""
+    """Fit each modality's chain on these visits of the store: training participants', nobody else's.
+
+    Visits beyond ``CELLS_TO_FIT`` values of a modality are sampled: medians and quartiles gain nothing from more, and
+    memory stays bounded.
+    """
     for name, chain in chains.items():
         matrix = store.modalities[name]
         measured = np.intersect1d(rows, matrix.rows)
+        enough = max(1, CELLS_TO_FIT // max(len(matrix.features), 1))
+        if len(measured) > enough:
+            drawn = np.random.default_rng(derive(0, "visits to fit", name)).choice(measured, enough, replace=False)
+            measured = np.sort(drawn)
         chain.fit(matrix.read(measured)[0], at_rows(row_labels(store, name, chain.columns), measured))
 
 

@@ -36,6 +36,8 @@ class Picked:
 class StoredMatrix:
     """One modality of a store. What is read is copied; nothing else is kept in memory."""
 
+    layout: Literal["dense", "csr"] = "dense"
+
     def __init__(self, directory: Path, features: FeatureSpace, layout: Literal["dense", "csr"]) -> None:
         self.features = features
         self.layout = layout

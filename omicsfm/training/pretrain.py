@@ -12,6 +12,7 @@ from omicsfm.checkpoint import hash_participants, save_checkpoint
 from omicsfm.data.collate import BatchReader
 from omicsfm.data.folds import make_split
 from omicsfm.data.groups import inner_groups
+from omicsfm.data.sampling import expression_weights
 from omicsfm.data.store import OmicsStore
 from omicsfm.data.union import rows_by_store
 from omicsfm.errors import InputError
@@ -40,7 +41,10 @@ def pretrain(
     transforms = fitted_transforms(store, rows, config)
     spec = backbone_spec(config, features)
     model = build_model(spec, seed=seed, purpose="initial weights")
-    reader = BatchReader(store, features=features, transforms=transforms, max_features=config["data"]["max_features"])
+    sparse = {name: matrix for name, matrix in store.modalities.items() if matrix.layout == "csr"}
+    weights = {name: expression_weights(m, rows, seed=derive(seed, "weights", name)) for name, m in sparse.items()}
+    cap = config["data"]["max_features"]
+    reader = BatchReader(store, features=features, transforms=transforms, max_features=cap, weights=weights)
 
     def write(weights: Mapping[str, Tensor], epoch: int, loss: float) -> None:
         exported = build_model(spec, seed=seed, purpose="initial weights")

@@ -9,9 +9,11 @@ from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 Values = Float[np.ndarray, "visits features"]
+Features = Int[np.ndarray, "visits features"]
+Total = Float[np.ndarray, "visits 1"]
 Labels = Mapping[str, np.ndarray]
 """What is said of each row, by column of the visits: its platform, plate, site, as text. A column may be absent; an
 empty text is a row of which it is not known."""
@@ -40,6 +42,16 @@ class Transform(Protocol):
 
     def load(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Put back what was fitted."""
+
+
+@runtime_checkable
+class Pointwise(Protocol):
+    """A step that can be applied to some features of each visit without reading the others, as sparse rows are."""
+
+    def at(self, values: Values, features: Features, labels: Labels, total: Total) -> Values:
+        """``values`` of ``features``, each visit its own, on the next scale; ``total`` is each visit's sum over all
+        its measured features on the declared scale.
+        """
 
 
 def target(step: object) -> str:

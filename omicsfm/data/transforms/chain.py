@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from omicsfm.data.transforms.base import NO_LABELS, Labels, Transform, Values, target
+from omicsfm.data.transforms.base import NO_LABELS, Features, Labels, Pointwise, Total, Transform, Values, target
 
 
 class Chain:
@@ -29,6 +29,18 @@ class Chain:
         """The rows on the model scale."""
         for step in self.steps:
             values = step(values, labels)
+        return values
+
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether ``at`` can be called: every step can do without the features that are not asked for."""
+        return all(isinstance(step, Pointwise) for step in self.steps)
+
+    def at(self, values: Values, features: Features, labels: Labels, total: Total) -> Values:
+        """Some features of each visit on the model scale; see ``Pointwise``."""
+        for step in self.steps:
+            assert isinstance(step, Pointwise)
+            values = step.at(values, features, labels, total)
         return values
 
     def spec(self) -> dict[str, Any]:

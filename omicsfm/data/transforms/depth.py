@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from omicsfm.data.transforms.base import NO_LABELS, Labels, Stateless, Values
+from omicsfm.data.transforms.base import NO_LABELS, Features, Labels, Stateless, Total, Values
 
 
 class Log1pCPM(Stateless):
@@ -12,6 +12,11 @@ class Log1pCPM(Stateless):
     """
 
     def __call__(self, values: Values, labels: Labels = NO_LABELS) -> Values:
-        total = np.nansum(values, axis=1, keepdims=True, dtype=np.float64)
+        return self._scaled(values, np.asarray(np.nansum(values, axis=1, keepdims=True, dtype=np.float64)))
+
+    def at(self, values: Values, features: Features, labels: Labels, total: Total) -> Values:
+        return self._scaled(values, total)
+
+    def _scaled(self, values: Values, total: Total) -> Values:
         per_million = np.divide(1e6, total, out=np.ones_like(total), where=total > 0)
         return np.log1p(values * per_million).astype(np.float32)

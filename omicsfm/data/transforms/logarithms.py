@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from omicsfm.data.transforms.base import NO_LABELS, Labels, Stateless, Values, target
+from omicsfm.data.transforms.base import NO_LABELS, Features, Labels, Stateless, Total, Values, target
 
 
 class Log1p(Stateless):
@@ -13,6 +13,9 @@ class Log1p(Stateless):
 
     def __call__(self, values: Values, labels: Labels = NO_LABELS) -> Values:
         return np.log1p(values)
+
+    def at(self, values: Values, features: Features, labels: Labels, total: Total) -> Values:
+        return self(values)
 
 
 class Rescale(Stateless):
@@ -23,6 +26,9 @@ class Rescale(Stateless):
 
     def __call__(self, values: Values, labels: Labels = NO_LABELS) -> Values:
         return (values * self.factor).astype(np.float32)
+
+    def at(self, values: Values, features: Features, labels: Labels, total: Total) -> Values:
+        return self(values)
 
 
 class Log2AboveFloor:
@@ -45,6 +51,9 @@ class Log2AboveFloor:
 
     def __call__(self, values: Values, labels: Labels = NO_LABELS) -> Values:
         return np.log2(np.maximum(values, self.floor))  # NaN stays NaN in maximum
+
+    def at(self, values: Values, features: Features, labels: Labels, total: Total) -> Values:
+        return np.log2(np.maximum(values, self.floor[features]))
 
     def spec(self) -> dict[str, Any]:
         return {"_target_": target(self)}

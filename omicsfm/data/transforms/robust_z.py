@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from omicsfm.data.transforms.base import NO_LABELS, Labels, Values, target
+from omicsfm.data.transforms.base import NO_LABELS, Features, Labels, Total, Values, target
 from omicsfm.data.transforms.batches import batch_number, known_batches
 
 
@@ -57,8 +57,14 @@ class RobustZ:
 
     def __call__(self, values: Values, labels: Labels = NO_LABELS) -> Values:
         row = batch_number(labels, self.column, self.batches, len(values)) if self.batches else 0
-        scaled = (values - self.center[row]) / self.spread[row]
-        return np.clip(scaled, -self.clip, self.clip).astype(np.float32)
+        return self._scaled(values, self.center[row], self.spread[row])
+
+    def at(self, values: Values, features: Features, labels: Labels, total: Total) -> Values:
+        row = batch_number(labels, self.column, self.batches, len(values))[:, None]
+        return self._scaled(values, self.center[row, features], self.spread[row, features])
+
+    def _scaled(self, values: Values, center: np.ndarray, spread: np.ndarray) -> Values:
+        return np.clip((values - center) / spread, -self.clip, self.clip).astype(np.float32)
 
     def spec(self) -> dict[str, Any]:
         return {

@@ -55,3 +55,21 @@ def test_a_visits_draw_depends_on_seed_and_visit_and_not_on_its_place_or_batch_m
         assert set(again[place][again_kept[place]]) == set(chosen[row][kept[row]])
     assert not np.array_equal(choose(observed, 3, 6, visits)[0], chosen)
     assert not np.array_equal(choose(observed, 3, 5, visits + 6)[0], chosen)
+
+
+def test_a_features_chance_is_close_to_proportional_to_its_weight_up_to_certainty() -> None:
+    weights = np.r_[np.ones(35), np.full(5, 4.0), 1000.0]
+    observed = np.ones((1, 41), dtype=bool)
+    chosen, kept = choose_features(observed, max_features=6, seed=1, visits=np.arange(4000), weights=weights)
+    share = np.bincount(chosen[kept], minlength=41) / 4000
+    np.testing.assert_allclose(share[:35], 1 / 11, atol=0.02)  # 5 places for weights of 55 in all
+    np.testing.assert_allclose(share[35:40], 4 / 11, atol=0.04)
+    assert share[40] > 0.999
+
+
+def test_one_row_of_observed_features_stands_for_all_visits() -> None:
+    known, visits = np.random.default_rng(0).random(30) < 0.6, np.arange(5, 12)
+    one = choose_features(known[None], max_features=4, seed=2, visits=visits)
+    each = choose_features(np.tile(known, (7, 1)), max_features=4, seed=2, visits=visits)
+    for ours, theirs in zip(one, each, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
