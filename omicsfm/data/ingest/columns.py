@@ -18,6 +18,8 @@ import pandas as pd
 from omicsfm.errors import InputError, closest
 
 WHOLE = re.compile(r"-?\d+\.0+")
+TO_STRIP = r"^[\pZ\pC]|[\pZ\pC]$|^-?\p{Nd}+\.0+$"
+"""What ``as_text`` would change, for a regular expression engine that knows classes of characters by name."""
 
 
 def as_text(series: pd.Series) -> pd.Series:
@@ -28,8 +30,23 @@ def as_text(series: pd.Series) -> pd.Series:
         text[whole] = series[whole].astype("int64").astype(str)
         text[~whole] = series[~whole].map(repr)
     else:
-        text = series.astype(object).map(_stripped, na_action="ignore")
-    return text.where(series.notna() & (text != ""), None).astype(object)
+        text = series.astype(object)
+        text = text if _is_plain_text(text) else text.map(_stripped, na_action="ignore")
+    return text.astype(object).where(series.notna() & (text != ""), None)  # text without a value would be floats
+
+
+def _is_plain_text(series: pd.Series) -> bool:
+    """Text that has nothing to strip. A table of a million visits is mostly that, and asked for many times."""
+    import pyarrow
+    from pyarrow import compute
+
+    if pd.api.types.infer_dtype(series, skipna=True) != "string":
+        return False
+    try:
+        text = pyarrow.array(series, pyarrow.string(), from_pandas=True)
+    except (pyarrow.ArrowException, UnicodeError):  # characters that UTF-8 does not have
+        return False
+    return not compute.any(compute.match_substring_regex(text, TO_STRIP)).as_py()
 
 
 def _stripped(value: Any) -> str:

@@ -88,10 +88,10 @@ def _lines(path: Path) -> Iterator[Iterator[str]]:
 
 
 def _bounded(path: Path, text: TextIOWrapper, raw: object) -> Iterator[str]:
-    inflated = 0
+    inflated, separator = 0, separator_of(path)
     while line := text.readline(MAX_LINE):
         inflated += len(line)
-        if len(line) >= MAX_LINE or line.count(separator_of(path)) >= MAX_COLUMNS:
+        if len(line) >= MAX_LINE or line.count(separator) >= MAX_COLUMNS:
             raise InputError(
                 f"{path}: a line of more than {MAX_LINE:,} characters or {MAX_COLUMNS:,} cells; this is no table."
             )
