@@ -35,13 +35,17 @@ class MatrixWriter:
         features: FeatureSpace,
         rows: Int[np.ndarray, " measured"],
         *,
+        about: pd.DataFrame | None = None,
         entries: Int[np.ndarray, " measured"] | None = None,
         below_limit: bool = False,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.features, self.layout = features, "dense" if entries is None else "csr"
         self.visits, self.missing, self.below_limit = len(rows), 0, 0
-        pd.DataFrame({"feature_id": list(features.ids)}).to_parquet(directory / "features.parquet")
+        table = pd.DataFrame({"feature_id": list(features.ids)})
+        if about is not None:
+            table = table.join(about.reset_index(drop=True))
+        table.to_parquet(directory / "features.parquet")
         np.save(directory / "rows.npy", np.asarray(rows, dtype=np.int64))
         self._indptr = np.zeros(len(rows) + 1, dtype=np.int64)
         if entries is None:
@@ -125,14 +129,15 @@ class StoreWriter:
         features: FeatureSpace,
         rows: Int[np.ndarray, " measured"],
         *,
+        about: pd.DataFrame | None = None,
         entries: Int[np.ndarray, " measured"] | None = None,
         below_limit: bool = False,
     ) -> MatrixWriter:
-        """A modality to fill: ``rows`` are the store rows of its matrix rows, ascending; ``entries`` the number of
-        stored entries of each where the matrix is CSR.
+        """A modality to fill: ``rows`` are the store rows of its matrix rows, ascending; ``about`` further columns of
+        features.parquet; ``entries`` the number of stored entries of each row where the matrix is CSR.
         """
         directory = self.partial / "modalities" / features.modality
-        return MatrixWriter(directory, features, rows, entries=entries, below_limit=below_limit)
+        return MatrixWriter(directory, features, rows, about=about, entries=entries, below_limit=below_limit)
 
     def finish(
         self,

@@ -65,6 +65,19 @@ class FeatureNames:
 
 
 @dataclass(frozen=True)
+class Peaks:
+    """Which features are peaks that nobody has identified: a pattern of their names, or a table of them."""
+
+    pattern: str = ""
+    """Its groups ``mz`` and ``retention_time`` are read from the name."""
+    path: Path | None = None
+    id: str = ""
+    """Column of the table with the features' names."""
+    mz: str = ""
+    retention_time: str = ""
+
+
+@dataclass(frozen=True)
 class ModalitySpec:
     """One omics matrix. ``path`` is None where a .h5mu brings its own."""
 
@@ -93,6 +106,7 @@ class ModalitySpec:
     map_to: str | None = None
     """Namespace that the features are mapped to, by the tables of identifiers in ``mapping``."""
     mapping: tuple[Path, ...] = ()
+    peaks: Peaks | None = None
     parts: tuple["ModalitySpec", ...] = ()
     """Several files whose rows continue each other, each described by itself; ``path`` is the first."""
 
@@ -101,7 +115,7 @@ class ModalitySpec:
         """Every file that is read."""
         own = [self.path, *(part.path for part in self.parts)]
         own.append(self.feature_names.path if self.feature_names is not None else None)
-        own += self.mapping
+        own += [*self.mapping, self.peaks.path if self.peaks is not None else None]
         return tuple(dict.fromkeys(path for path in own if path is not None))
 
 

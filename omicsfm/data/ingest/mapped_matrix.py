@@ -5,17 +5,19 @@ copies of a gene). On any other the feature that bears the approved id itself st
 and the others are left out. What is ambiguous or unknown keeps its own id: nothing measured is lost.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Int
 from scipy import sparse
 
 from omicsfm.data.identifiers.build import read_mapping
 from omicsfm.data.ingest.blocks import Block, Key, MatrixSource
 from omicsfm.data.ingest.cohort import ModalitySpec
+from omicsfm.data.ingest.peaks import read_peaks
 from omicsfm.errors import InputError
 from omicsfm.namespaces import canonical
 from omicsfm.placement import Meaning
@@ -37,36 +39,61 @@ class MappingPlan:
     counts: dict[str, Any]
 
 
-def in_namespace(spec: ModalitySpec, source: MatrixSource) -> tuple[ModalitySpec, MatrixSource, dict[str, Any]]:
-    """The modality with its features called as ``map_to`` says, and what was counted; as it is where nothing is said.
+@dataclass(frozen=True)
+class Named:
+    """A matrix under the names that the store gives its features."""
+
+    spec: ModalitySpec
+    source: MatrixSource
+    counts: dict[str, Any]
+    """For the manifest."""
+    about: pd.DataFrame
+    """What the store keeps of each feature beside its id: ``source_ids`` where ids were mapped, ``mz`` and
+    ``retention_time`` where some features are peaks."""
+
+
+def in_namespace(spec: ModalitySpec, source: MatrixSource) -> Named:
+    """The modality with its features called as ``map_to`` says; as it is where nothing is said.
 
     Raises:
-        InputError: The mapping is no table of identifiers, knows neither namespace, or gives an id twice.
+        InputError: The mapping is no table of identifiers, knows neither namespace, or gives an id twice; or what is
+            said of peaks does not fit.
     """
-    if spec.map_to is None:
-        return spec, source, {}
-    table = read_mapping(spec.mapping)
-    for namespace in (spec.namespace, spec.map_to):
-        if namespace not in table.namespaces:
-            raise InputError(
-                f"{spec.name}: mapping {', '.join(path.name for path in spec.mapping)} has no ids of namespace "
-                f"{namespace}; it has {', '.join(table.namespaces)}."
-            )
-    meanings = table.translate(source.features, spec.namespace, spec.map_to)
-    plan = plan_mapping(spec.name, source.features, spec.namespace, spec.map_to, meanings)
-    mapped = MappedMatrix(source, plan, summed=spec.scale in SUMMED)
-    return replace(spec, namespace=spec.map_to), mapped, {"mapping": {**plan.counts, "table": table.record()}}
+    peaks = read_peaks(spec, source.features)
+    counts: dict[str, Any] = {} if spec.peaks is None else {"peaks": len(peaks)}
+    about = pd.DataFrame(index=range(len(source.features)))
+    if spec.map_to is not None:
+        table = read_mapping(spec.mapping)
+        for namespace in (spec.namespace, spec.map_to):
+            if namespace not in table.namespaces:
+                raise InputError(
+                    f"{spec.name}: mapping {', '.join(path.name for path in spec.mapping)} has no ids of namespace "
+                    f"{namespace}; it has {', '.join(table.namespaces)}."
+                )
+        meanings = table.translate(source.features, spec.namespace, spec.map_to)
+        plan = plan_mapping(spec, source.features, meanings, peaks=set(peaks.index))
+        counts["mapping"] = {**plan.counts, "table": table.record()}
+        about = pd.DataFrame({"source_ids": [[source.features[old] for old in places] for places in plan.columns]})
+        source = MappedMatrix(source, plan, summed=spec.scale in SUMMED)
+        spec = replace(spec, namespace=spec.map_to)
+    if spec.peaks is not None:
+        about[list(peaks.columns)] = peaks.reindex(source.features).to_numpy()
+    return Named(spec, source, counts, about)
 
 
 def plan_mapping(
-    name: str, features: Sequence[str], namespace: str, target: str, meanings: list[Meaning]
+    spec: ModalitySpec, features: Sequence[str], meanings: Sequence[Meaning], *, peaks: Set[str]
 ) -> MappingPlan:
-    """Decide what each feature becomes; ``meanings`` are what the table says of them.
+    """Decide what each feature becomes; ``meanings`` are what the table says of them. A peak is not looked up.
 
     Raises:
         InputError: A feature that keeps its id has the id that another one gets.
     """
-    fate = ["ambiguous" if m.ambiguous else "mapped" if m.ids else "unknown" for m in meanings]
+    namespace, target = spec.namespace, str(spec.map_to)
+    fate = [
+        "peak" if f in peaks else "ambiguous" if m.ambiguous else "mapped" if m.ids else "unknown"
+        for f, m in zip(features, meanings, strict=True)
+    ]
     groups: dict[str, list[int]] = {}
     own: set[str] = set()
     for place, (feature, meaning) in enumerate(zip(features, meanings, strict=True)):
@@ -80,8 +107,8 @@ def plan_mapping(
         if len(groups[new]) > 1:
             others = [features[place] for place in groups[new] if features[place] != new]
             raise InputError(
-                f"{name}: '{others[0]}' becomes '{new}' in {target}, which is the id of a feature that the mapping "
-                f"does not know. Add one of them to drop, or '{new}' to the mapping."
+                f"{spec.name}: '{others[0]}' becomes '{new}' in {target}, which is the id of a feature that the "
+                f"mapping does not know. Add one of them to drop, or '{new}' to the mapping."
             )
     for places in groups.values():
         places.sort(key=lambda place: fate[place] != "matched")

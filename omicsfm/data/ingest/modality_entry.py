@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from omicsfm.data.ingest.cohort import FeatureNames, Layout, ModalitySpec
+from omicsfm.data.ingest.cohort import FeatureNames, Layout, ModalitySpec, Peaks
 from omicsfm.data.ingest.columns import compile_pattern
 from omicsfm.data.ingest.conditions import Conditions
 from omicsfm.data.ingest.entries import check_name, files, mapping, names, refuse_paths, selection, text_or_none
@@ -13,6 +13,7 @@ from omicsfm.errors import InputError, closest
 from omicsfm.namespaces import NAMESPACES
 
 REPEATED = ("refuse", "number")
+MEASURES = ("mz", "retention_time")
 LAYOUTS = ("rows_are_visits", "columns_are_visits")
 OF_A_MATRIX = (
     "path",
@@ -28,7 +29,7 @@ OF_A_MATRIX = (
     "repeated_features",
     "where",
 )
-KNOWN = (*OF_A_MATRIX, "namespace", "platform", "map_to", "mapping")
+KNOWN = (*OF_A_MATRIX, "namespace", "platform", "map_to", "mapping", "peaks")
 
 
 def parse_modality(name: str, node: Any, file: str, folder: Path | None) -> ModalitySpec:
@@ -98,6 +99,7 @@ def _matrix(name: str, entry: Mapping[str, Any], where: str, folder: Path | None
         platform=str(entry.get("platform", "")),
         map_to=text_or_none(entry.get("map_to")),
         mapping=_mapping(entry, where, folder),
+        peaks=None if entry.get("peaks") is None else _peaks(entry["peaks"], f"{where}.peaks", folder),
     )
 
 
@@ -116,6 +118,27 @@ def _mapping(entry: Mapping[str, Any], where: str, folder: Path | None) -> tuple
     if folder is None:
         raise InputError(f"{where}: a file that holds its own mapping has no other files. Write a COHORT.yaml.")
     return files(entry["mapping"], f"{where}.mapping", folder)
+
+
+def _peaks(node: Any, where: str, folder: Path | None) -> Peaks:
+    own = mapping(node, where, ("pattern", "path", "id", "mz", "retention_time"))
+    if "path" not in own:
+        if set(own) != {"pattern"}:
+            raise InputError(f"{where}: needs pattern, or path and id, found {', '.join(own) or 'nothing'}.")
+        groups = compile_pattern(own["pattern"], where).groupindex
+        if unknown := sorted(set(groups) - {"mz", "retention_time"}):
+            raise InputError(f"{where}: group '{unknown[0]}' is not known; {closest(unknown[0], MEASURES)}.")
+        return Peaks(pattern=str(own["pattern"]))
+    if "pattern" in own or "id" not in own:
+        raise InputError(f"{where}: path goes with id, mz and retention_time, found {', '.join(own)}.")
+    if folder is None:
+        raise InputError(f"{where}: a file that holds its own mapping has no other files. Write a COHORT.yaml.")
+    return Peaks(
+        path=files(own["path"], f"{where}.path", folder)[0],
+        id=str(own["id"]),
+        mz=str(own.get("mz", "")),
+        retention_time=str(own.get("retention_time", "")),
+    )
 
 
 def _feature_names(node: Mapping[str, Any], where: str, folder: Path | None) -> FeatureNames:

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from omicsfm.data.ingest.blocks import Check, MatrixSource
+from omicsfm.data.ingest.blocks import Check
 from omicsfm.data.ingest.checks import NOT_NEGATIVE, ROUNDING, ScaleCheck
-from omicsfm.data.ingest.cohort import ModalitySpec
 from omicsfm.data.ingest.copies import CopyCheck
 from omicsfm.data.ingest.join import Match
+from omicsfm.data.ingest.mapped_matrix import Named
 from omicsfm.data.ingest.progress import Progress
 from omicsfm.data.ingest.scan import Scan, Scanned
 from omicsfm.data.store_writer import SMALL_IDS, StoreWriter
@@ -25,15 +25,16 @@ class ModalityIntake:
 
     def __init__(
         self,
-        spec: ModalitySpec,
-        source: MatrixSource,
+        named: Named,
         match: Match,
         *,
         visits: pd.DataFrame,
         outcomes: Mapping[str, pd.Series],
     ) -> None:
         """``visits`` are the visits as the store will have them, ``outcomes`` what no feature may equal, by visit."""
-        self.spec, self.source, self.visits, self.counts = spec, source, match.visits, dict(match.counts)
+        spec, source = named.spec, named.source
+        self.spec, self.source, self.visits, self.about = spec, source, match.visits, named.about
+        self.counts = {**match.counts, **named.counts}
         self._scale = ScaleCheck(spec, source.features, visits)
         checks: dict[str, Check] = {"scale": self._scale, "copies": CopyCheck(spec.name, source.features, outcomes)}
         self._scan = Scan(source, self.visits, checks)
@@ -96,7 +97,8 @@ class ModalityIntake:
         features = tuple(np.array(source.features, dtype=object)[scanned.features])
         space = FeatureSpace(spec.name, features, spec.namespace, spec.scale, spec.platform)
         entries = scanned.stored[order] if source.entries() is not None else None
-        own = writer.add(space, row_in_store[order], entries=entries, below_limit=scanned.below)
+        about = self.about.iloc[scanned.features]
+        own = writer.add(space, row_in_store[order], about=about, entries=entries, below_limit=scanned.below)
         step, done, zeroed = f"{spec.name}.write", 0, 0
         if (saved := progress.saved(step)) is not None:
             done, zeroed, own.missing, own.below_limit = saved["counts"].tolist()

@@ -71,7 +71,7 @@ def _prepare(
         )
         for rule in said.outcomes.values()
     ]
-    modalities = _open(said, annotated, visits, outcomes, writer.partial)
+    modalities = _open(said, annotated, visits, outcomes, progress.folder)
     _check_space(writer, sum(own.bytes_needed() for own in modalities.values()))
     display = Display(2 * sum(own.rows for own in modalities.values()))
     before = 0
@@ -147,9 +147,8 @@ def _open(
                 f"column {' / '.join(theirs_first)}" if theirs_first else "row or column names",
             ),
         )
-        spec, renamed, counts = in_namespace(said.modalities[name], source)
-        opened[name] = ModalityIntake(spec, renamed, match, visits=visits.store, outcomes=targets)
-        opened[name].counts |= counts
+        named = in_namespace(said.modalities[name], source)
+        opened[name] = ModalityIntake(named, match, visits=visits.store, outcomes=targets)
     return opened
 
 

@@ -14,7 +14,7 @@ DATES = re.compile(r"\d{1,2}[-/](Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec
 
 def describe_identifiers(store: OmicsStore, name: str, space: FeatureSpace, found: Findings) -> None:
     """State the share of ids that have the form of their namespace, and what the mapping at prepare did."""
-    _mapping(store, name, found)
+    _intake(store, name, found)
     if dates := [feature for feature in space.ids if DATES.fullmatch(feature)]:
         found.notes.append(
             f"{name}: {len(dates):,} ids look like dates (first '{dates[0]}'): a spreadsheet turned gene symbols into "
@@ -29,23 +29,31 @@ def describe_identifiers(store: OmicsStore, name: str, space: FeatureSpace, foun
     found.lines.append(
         f"  identifiers: {share:.1%} have the form of {space.namespace}" + (f", not '{odd[0]}'" if odd else "")
     )
-    if share < FORM_MIN:
-        likely = [n for n in likely_namespaces(space.ids) if n != space.namespace]
-        found.problems.append(
-            f"{name}: only {share:.1%} of the ids have the form of namespace {space.namespace} (first other "
-            f"'{odd[0]}'). "
-            + (
-                f"They look like {' or '.join(likely)}: set namespace to that."
-                if likely
-                else "Set namespace: local, or map them."
-            )
+    if share >= FORM_MIN:
+        return
+    if store.manifest.get("source", {}).get("modalities", {}).get(name, {}).get("mapping"):
+        found.notes.append(
+            f"{name}: only {share:.1%} of the ids could be mapped to {space.namespace}; the others keep their own and "
+            "match no other cohort's."
         )
+        return
+    likely = [n for n in likely_namespaces(space.ids) if n != space.namespace]
+    found.problems.append(
+        f"{name}: only {share:.1%} of the ids have the form of namespace {space.namespace} (first other '{odd[0]}'). "
+        + (
+            f"They look like {' or '.join(likely)}: set namespace to that."
+            if likely
+            else "Set namespace: local, or map them."
+        )
+    )
 
 
-def _mapping(store: OmicsStore, name: str, found: Findings) -> None:
-    """What prepare counted when it mapped the ids."""
-    counts = store.manifest.get("source", {}).get("modalities", {}).get(name, {}).get("mapping")
-    if counts:
+def _intake(store: OmicsStore, name: str, found: Findings) -> None:
+    """What prepare counted when it named the features."""
+    intake = store.manifest.get("source", {}).get("modalities", {}).get(name, {})
+    if peaks := intake.get("peaks"):
+        found.lines.append(f"  {peaks:,} of {intake['features']:,} features are unidentified peaks")
+    if counts := intake.get("mapping"):
         found.lines.append(
             f"  mapped from {counts['from']} to {counts['to']}: {counts['matched']:,} matched, {counts['mapped']:,} "
             f"mapped, {counts['ambiguous']:,} ambiguous, {counts['unknown']:,} unknown, {counts['merged']:,} merged"

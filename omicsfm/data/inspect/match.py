@@ -62,9 +62,16 @@ def _lines(
     lost = np.flatnonzero(alignment.position < 0)
     if len(lost):
         first = lost[np.argsort(-variance[lost], kind="stable")][:SHOWN]
-        shown = [f"'{source.ids[place]}' ({alignment.status[place]}, {variance[place]:.3g})" for place in first]
+        shown = [
+            f"'{shorten(source.ids[place])}' ({alignment.status[place]}, {variance[place]:.3g})" for place in first
+        ]
         lines.append(f"    unmatched with the largest variance: {', '.join(shown)}")
     return lines
+
+
+def shorten(feature: str, most: int = 40) -> str:
+    """An id that fits a line: groups of proteins can be hundreds of letters long."""
+    return feature if len(feature) <= most else f"{feature[: most - 1]}…"
 
 
 def _spaces(file: Path) -> dict[str, FeatureSpace]:

@@ -129,3 +129,79 @@ def test_an_unknown_feature_that_bears_a_mapped_id_is_refused_by_name(tmp_path: 
     table.to_csv(tmp_path / "rna.csv", index=False)
     with pytest.raises(InputError, match=r"'ENSG00000000002.7' becomes 'BBB' in hgnc_symbol"):
         prepare(path, tmp_path / "store")
+
+
+def features_of(store: OmicsStore) -> pd.DataFrame:
+    return pd.read_parquet(store.path / "modalities" / "transcriptome" / "features.parquet").set_index("feature_id")
+
+
+def test_the_store_keeps_the_ids_that_a_feature_had(tmp_path: Path) -> None:
+    source_ids = features_of(prepare(cohort(tmp_path), tmp_path / "store"))["source_ids"]
+    assert source_ids["BBB"].tolist() == ["ENSG00000000002.7"]
+    assert source_ids["AAA"].tolist() == ["ENSG00000000004.1", "ENSG00000000001.3"]
+
+
+@pytest.mark.parametrize(("namespace", "ids"), [("somascan_seqid", "10000-28_3"), ("uniprot", "P01375-2")])
+def test_an_id_with_a_version_or_an_isoform_is_mapped_and_can_be_traced_back(
+    tmp_path: Path, namespace: str, ids: str
+) -> None:
+    path = cohort(tmp_path, namespace=namespace, map_to="protein_symbol", mapping="p.csv", scale="log2")
+    pd.DataFrame({"person": ["P1", "P2"], ids: [1.0, 2.0]}).to_csv(tmp_path / "rna.csv", index=False)
+    known = {"somascan_seqid": "10000-28", "uniprot": "P01375"}[namespace]
+    (tmp_path / "p.csv").write_text(f"{namespace},protein_symbol\n{known},TNF\n")
+    store = prepare(path, tmp_path / "store")
+    assert store.modalities["transcriptome"].features.ids == ("TNF",)
+    assert features_of(store)["source_ids"]["TNF"].tolist() == [ids]
+
+
+def metabolites(folder: Path, **changes: object) -> Path:
+    path = cohort(folder, scale="raw", namespace="metabolite_name", map_to=None, mapping=None, **changes)
+    names = {"glucose": [1.0, 2.0], "unknown RT 4.5": [3.0, 4.0], "M123.05T61": [5.0, 6.0]}
+    pd.DataFrame({"person": ["P1", "P2"], **names}).to_csv(folder / "rna.csv", index=False)
+    (folder / "peaks.csv").write_text("name,mass,minutes\nM123.05T61,123.0523,1.02\nunknown RT 4.5,,4.5\nother,1,1\n")
+    return path
+
+
+def test_peaks_of_a_pattern_keep_their_id_with_what_their_name_says(tmp_path: Path) -> None:
+    pattern = r"(unknown RT (?P<retention_time>[\d.]+)|M(?P<mz>[\d.]+)T\d+)"
+    about = features_of(prepare(metabolites(tmp_path, peaks={"pattern": pattern}), tmp_path / "store"))
+    assert about["mz"].dropna().to_dict() == {"M123.05T61": 123.05}
+    assert about["retention_time"].dropna().to_dict() == {"unknown RT 4.5": 4.5}
+
+
+def test_peaks_of_a_table_keep_their_id_with_mz_and_retention_time(tmp_path: Path) -> None:
+    said = {"path": "peaks.csv", "id": "name", "mz": "mass", "retention_time": "minutes"}
+    store = prepare(metabolites(tmp_path, peaks=said), tmp_path / "store")
+    about = features_of(store)
+    assert about["mz"].dropna().to_dict() == {"M123.05T61": 123.0523}
+    assert about["retention_time"].dropna().to_dict() == {"unknown RT 4.5": 4.5, "M123.05T61": 1.02}
+    assert store.manifest["source"]["modalities"]["transcriptome"]["peaks"] == 2
+    assert "2 of 3 features are unidentified peaks" in inspect(store.path).text
+
+
+def test_peaks_are_not_looked_up_in_a_mapping(tmp_path: Path) -> None:
+    path = metabolites(tmp_path, peaks={"pattern": "unknown.*"})
+    said = yaml.safe_load(path.read_text())
+    said["modalities"]["transcriptome"] |= {"map_to": "kegg", "mapping": "names.csv"}
+    path.write_text(yaml.safe_dump(said))
+    (tmp_path / "names.csv").write_text("metabolite_name,kegg\nGlucose,C00031\nunknown RT 4.5,C00001\n")
+    store = prepare(path, tmp_path / "store")
+    assert store.modalities["transcriptome"].features.ids == ("C00031", "unknown RT 4.5", "M123.05T61")
+    counts = store.manifest["source"]["modalities"]["transcriptome"]["mapping"]
+    assert (counts["mapped"], counts["unknown"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("peaks", "message"),
+    [
+        ({"pattern": "peak.*"}, "pattern 'peak.*' names none of the 3 features"),
+        ({"pattern": "(?P<rt>unknown.*)"}, "group 'rt' is not known"),
+        ({"pattern": "(?P<mz>unknown.*)"}, "peaks: mz"),
+        ({"path": "peaks.csv"}, "path goes with id, mz and retention_time"),
+        ({"path": "peaks.csv", "id": "nam"}, "no column 'nam'"),
+        ({"id": "name"}, "needs pattern, or path and id"),
+    ],
+)
+def test_what_is_said_of_peaks_must_fit(tmp_path: Path, peaks: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        prepare(metabolites(tmp_path, peaks=peaks), tmp_path / "store")
