@@ -1,14 +1,20 @@
-"""Small models and batches that the rooms of the model, the objectives, the heads and training share."""
+"""Small models, batches and cohorts that the rooms of the model, the objectives, the heads and training share."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
+from scipy import sparse
 from torch import nn
 
 from omicsfm.build import build
-from omicsfm.contracts import Batch, Measurement
+from omicsfm.contracts import Batch, Measurement, OutcomeSpec
+from omicsfm.data.store import Matrix, OmicsStore, write_store
+from omicsfm.features import FeatureSpace
 
 SIZES = {"transcriptome": 9, "proteome": 6, "metabolome": 4}
 
@@ -30,6 +36,53 @@ def _measurement(visits: int, features: int, share: float, generator: torch.Gene
         below_limit=below,
         queried=torch.zeros_like(observed),
     )
+
+
+def _cohort(
+    folder: Path,
+    name: str,
+    proteins: Sequence[str] = ("P00001", "P00002", "P00003"),
+    *,
+    visits: int = 30,
+    namespace: str = "uniprot",
+    scale: str = "log2",
+    people: str = "",
+    modality: str = "proteome",
+    level: float = 20.0,
+    platform: str = "",
+    layout: str = "dense",
+) -> OmicsStore:
+    """Two visits a participant P0, P1, ...; the last visit has no proteome and every cell after the first row may be
+    missing or below its limit.
+    """
+    generator = np.random.default_rng(sum(map(ord, name)))
+    values = generator.normal(level, 2, (visits - 1, len(proteins))).astype(np.float32)
+    values = np.exp2(values) if scale == "raw" else values
+    values[1:][generator.random(values[1:].shape) < 0.2] = np.nan
+    below = (generator.random(values.shape) < 0.1) & ~np.isnan(values)
+    values = sparse.csr_matrix(values) if layout == "csr" else values
+    space = FeatureSpace(modality, tuple(proteins), namespace, scale, platform)
+    return write_store(
+        folder / name.replace(" ", "_"),
+        name=name,
+        people=people,
+        visits=pd.DataFrame(
+            {
+                "participant_id": [f"P{n // 2}" for n in range(visits)],
+                "visit": [str(n % 2) for n in range(visits)],
+                "time_days": [100.0 * (n % 2) + len(name) for n in range(visits)],
+            }
+        ),
+        outcomes=pd.DataFrame({"ill": ["yes" if n // 2 % 2 else "no" for n in range(visits)]}),
+        outcome_specs={"ill": OutcomeSpec("ill", "class", "visit", ("no", "yes"))},
+        matrices={modality: Matrix(space, np.arange(visits - 1), values, below)},
+    )
+
+
+@pytest.fixture
+def cohort() -> Callable[..., OmicsStore]:
+    """Makes a small store of a name, with a proteome of some features."""
+    return _cohort
 
 
 @pytest.fixture

@@ -1,63 +1,15 @@
 """Several stores as one training set: rows, features, people and scales of each stay its own."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
-import pandas as pd
 import pytest
-from scipy import sparse
 
 from omicsfm.data.collate import BatchReader, fit_transforms
-from omicsfm.data.store import Matrix, OmicsStore, write_store
+from omicsfm.data.store import OmicsStore
 from omicsfm.data.transforms import default_transform
 from omicsfm.data.union import StoreUnion, open_stores, rows_by_store
 from omicsfm.errors import InputError
-from omicsfm.features import FeatureSpace
 
-FIRST = ("P00001", "P00002", "P00003")
 SECOND = ("P00003", "P00004", "P00001", "P00005")
-
-
-def cohort(
-    folder: Path,
-    name: str,
-    proteins: Sequence[str] = FIRST,
-    *,
-    visits: int = 30,
-    namespace: str = "uniprot",
-    scale: str = "log2",
-    people: str = "",
-    modality: str = "proteome",
-    level: float = 20.0,
-    platform: str = "",
-    layout: str = "dense",
-) -> OmicsStore:
-    """Two visits a participant P0, P1, ...; the last visit has no proteome and every cell after the first row may be
-    missing or below its limit.
-    """
-    generator = np.random.default_rng(sum(map(ord, name)))
-    values = generator.normal(level, 2, (visits - 1, len(proteins))).astype(np.float32)
-    values = np.exp2(values) if scale == "raw" else values
-    values[1:][generator.random(values[1:].shape) < 0.2] = np.nan
-    below = (generator.random(values.shape) < 0.1) & ~np.isnan(values)
-    values = sparse.csr_matrix(values) if layout == "csr" else values
-    space = FeatureSpace(modality, tuple(proteins), namespace, scale, platform)
-    return write_store(
-        folder / name.replace(" ", "_"),
-        name=name,
-        people=people,
-        visits=pd.DataFrame(
-            {
-                "participant_id": [f"P{n // 2}" for n in range(visits)],
-                "visit": [str(n % 2) for n in range(visits)],
-                "time_days": [100.0 * (n % 2) + len(name) for n in range(visits)],
-            }
-        ),
-        outcomes=pd.DataFrame(index=range(visits)),
-        outcome_specs={},
-        matrices={modality: Matrix(space, np.arange(visits - 1), values, below)},
-    )
 
 
 def model_parts(store) -> dict:
@@ -68,7 +20,7 @@ def model_parts(store) -> dict:
     return {"features": features, "transforms": chains}
 
 
-def test_a_row_of_the_union_has_the_values_of_its_store_and_nothing_where_that_has_no_feature(tmp_path) -> None:
+def test_a_row_of_the_union_has_the_values_of_its_store_and_nothing_where_that_has_no_feature(cohort, tmp_path) -> None:
     one, two = cohort(tmp_path, "one"), cohort(tmp_path, "second", SECOND, visits=20)
     union = StoreUnion.of([one, two])
     matrix = union.modalities["proteome"]
@@ -86,7 +38,7 @@ def test_a_row_of_the_union_has_the_values_of_its_store_and_nothing_where_that_h
         np.testing.assert_array_equal(got[[0, 2, 5, 6], 1], np.full(4, nothing))
 
 
-def test_a_sparse_union_picks_the_features_that_it_reads(tmp_path) -> None:
+def test_a_sparse_union_picks_the_features_that_it_reads(cohort, tmp_path) -> None:
     stores = [cohort(tmp_path, "one", layout="csr"), cohort(tmp_path, "second", SECOND, layout="csr")]
     matrix = StoreUnion.of(stores).modalities["proteome"]
     assert matrix.layout == "csr"
@@ -100,14 +52,14 @@ def test_a_sparse_union_picks_the_features_that_it_reads(tmp_path) -> None:
     np.testing.assert_allclose(picked.total[:, 0], np.nansum(values[:, counted], axis=1), rtol=1e-6)
 
 
-def test_a_modality_of_one_store_is_not_measured_in_the_others(tmp_path) -> None:
+def test_a_modality_of_one_store_is_not_measured_in_the_others(cohort, tmp_path) -> None:
     union = StoreUnion.of([cohort(tmp_path, "one"), cohort(tmp_path, "two", modality="olink")])
     assert list(union.modalities) == ["proteome", "olink"]
     assert np.isnan(union.modalities["olink"].read(np.arange(30))[0]).all()
     assert union.modalities["olink"].rows.min() == 30
 
 
-def test_the_same_id_in_two_stores_is_two_people_unless_both_say_whose_ids_they_are(tmp_path) -> None:
+def test_the_same_id_in_two_stores_is_two_people_unless_both_say_whose_ids_they_are(cohort, tmp_path) -> None:
     one, two = cohort(tmp_path, "one"), cohort(tmp_path, "two")
     assert len(set(StoreUnion.of([one, two]).participant_number)) == 30
     assert StoreUnion.of([one, two]).visits["participant_id"].iloc[[0, 30]].tolist() == ["one/P0", "two/P0"]
@@ -117,7 +69,7 @@ def test_the_same_id_in_two_stores_is_two_people_unless_both_say_whose_ids_they_
     np.testing.assert_array_equal(number[:30], number[30:60])
 
 
-def test_another_namespace_is_refused_with_the_way_out(tmp_path) -> None:
+def test_another_namespace_is_refused_with_the_way_out(cohort, tmp_path) -> None:
     stores = [cohort(tmp_path, "one"), cohort(tmp_path, "two", ("A", "B"), namespace="protein_symbol")]
     with pytest.raises(
         InputError, match=r"one names features in namespace uniprot, two in protein_symbol.*proteome_two"
@@ -125,7 +77,7 @@ def test_another_namespace_is_refused_with_the_way_out(tmp_path) -> None:
         StoreUnion.of(stores)
 
 
-def test_local_ids_of_two_cohorts_are_different_features_and_find_their_own_again(tmp_path) -> None:
+def test_local_ids_of_two_cohorts_are_different_features_and_find_their_own_again(cohort, tmp_path) -> None:
     one, two = (cohort(tmp_path, name, ("X", "Y"), namespace="local") for name in ("one", "two"))
     union = StoreUnion.of([one, two])
     assert union.modalities["proteome"].features.ids == ("one/X", "one/Y", "two/X", "two/Y")
@@ -136,7 +88,9 @@ def test_local_ids_of_two_cohorts_are_different_features_and_find_their_own_agai
 
 @pytest.mark.parametrize("scale", ["log2", "raw"])
 @pytest.mark.parametrize("platform", ["", "ms"])
-def test_a_store_read_alone_gives_the_batch_that_it_gives_in_the_union(tmp_path, scale: str, platform: str) -> None:
+def test_a_store_read_alone_gives_the_batch_that_it_gives_in_the_union(
+    cohort, tmp_path, scale: str, platform: str
+) -> None:
     one = cohort(tmp_path, "one", platform=platform)
     two = cohort(tmp_path, "two", SECOND, scale=scale, level=5.0, visits=60, platform=platform)
     union = StoreUnion.of([one, two])
@@ -149,7 +103,7 @@ def test_a_store_read_alone_gives_the_batch_that_it_gives_in_the_union(tmp_path,
     assert bool(joined.observed.any())
 
 
-def test_each_cohort_is_standardised_by_its_own_platform_and_scale(tmp_path) -> None:
+def test_each_cohort_is_standardised_by_its_own_platform_and_scale(cohort, tmp_path) -> None:
     one = cohort(tmp_path, "one", level=20.0, visits=200)
     two = cohort(tmp_path, "two", level=5.0, visits=200, scale="raw")
     union = StoreUnion.of([one, two])
@@ -162,7 +116,7 @@ def test_each_cohort_is_standardised_by_its_own_platform_and_scale(tmp_path) -> 
         assert 0.8 < float(values.std()) < 1.25
 
 
-def test_changing_a_row_that_is_not_trained_on_does_not_change_how_another_is_read(tmp_path) -> None:
+def test_changing_a_row_that_is_not_trained_on_does_not_change_how_another_is_read(cohort, tmp_path) -> None:
     one, two = cohort(tmp_path, "one"), cohort(tmp_path, "two", scale="raw")
     changed = cohort(tmp_path / "changed", "two", scale="raw", visits=30)
     values = np.load(changed.path / "modalities" / "proteome" / "values.npy", mmap_mode="r+")
@@ -178,7 +132,7 @@ def test_changing_a_row_that_is_not_trained_on_does_not_change_how_another_is_re
     np.testing.assert_array_equal(*read)
 
 
-def test_rows_are_handed_back_to_their_stores(tmp_path) -> None:
+def test_rows_are_handed_back_to_their_stores(cohort, tmp_path) -> None:
     union = StoreUnion.of([cohort(tmp_path, "one"), cohort(tmp_path, "two", visits=20)])
     (one, ours), (two, theirs) = rows_by_store(union, np.array([3, 29, 30, 49]))
     assert (one.name, ours.tolist(), two.name, theirs.tolist()) == ("one", [3, 29], "two", [0, 19])
@@ -192,13 +146,13 @@ def test_rows_are_handed_back_to_their_stores(tmp_path) -> None:
         ([float("nan"), 1.0], "one has weight nan"),
     ],
 )
-def test_weights_that_do_not_fit_are_refused(tmp_path, weights: list[float], said: str) -> None:
+def test_weights_that_do_not_fit_are_refused(cohort, tmp_path, weights: list[float], said: str) -> None:
     stores = [cohort(tmp_path, "one"), cohort(tmp_path, "two")]
     with pytest.raises(InputError, match=said):
         StoreUnion.of(stores, weights)
 
 
-def test_one_path_is_a_store_and_the_same_data_twice_is_refused(tmp_path) -> None:
+def test_one_path_is_a_store_and_the_same_data_twice_is_refused(cohort, tmp_path) -> None:
     one = cohort(tmp_path, "one")
     assert isinstance(open_stores(str(one.path)), OmicsStore)
     assert isinstance(open_stores([str(one.path)], [2]), OmicsStore)
