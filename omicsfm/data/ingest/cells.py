@@ -31,26 +31,39 @@ class CellReader:
         """The numbers of a chunk that begins at row ``start`` (from 0) of its table; ``columns`` says which of the
         columns the chunk has.
         """
-        plain = [pd.api.types.is_numeric_dtype(t) and not pd.api.types.is_bool_dtype(t) for t in table.dtypes]
-        if all(plain) and not self.spec.below_limit:
+        plain = np.array([pd.api.types.is_numeric_dtype(t) and not pd.api.types.is_bool_dtype(t) for t in table.dtypes])
+        if plain.all() and not self.spec.below_limit:
             values = table.to_numpy(dtype=np.float32, na_value=np.nan)
             self._filled[columns] += (~np.isnan(values)).sum(axis=0)
             return values, None, None
         values = np.empty(table.shape, dtype=np.float32)
         below, unlimited = np.zeros(table.shape, dtype=bool), np.zeros(table.shape, dtype=bool)
         offset = columns.start or 0
-        for place, numeric in enumerate(plain):
-            column = table.iloc[:, place]
-            if numeric and not self.spec.below_limit:
-                values[:, place] = column.to_numpy(dtype=np.float32, na_value=np.nan)
-                self._filled[offset + place] += (~np.isnan(values[:, place])).sum()
-            else:
-                read = self._cells(column, offset + place, start)
-                values[:, place], below[:, place], unlimited[:, place] = read
+        if plain.any():
+            numbers = table.iloc[:, plain].to_numpy(dtype=np.float32, na_value=np.nan)
+            self._filled[offset + np.flatnonzero(plain)] += (~np.isnan(numbers)).sum(axis=0)
+            values[:, plain], below[:, plain], unlimited[:, plain] = self._coded(numbers)
+        for place in np.flatnonzero(~plain):
+            read = self._cells(table.iloc[:, place], offset + int(place), start)
+            values[:, place], below[:, place], unlimited[:, place] = read
         return values, below if below.any() else None, unlimited if unlimited.any() else None
 
+    def _coded(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Columns of numbers, among which some, or empty cells, are codes of what is below the limit."""
+        values = numbers.copy()
+        below, unlimited = np.zeros(numbers.shape, dtype=bool), np.zeros(numbers.shape, dtype=bool)
+        for code, limit in self.spec.below_limit.items():
+            number = np.nan if code == "" else pd.to_numeric(code, errors="coerce")
+            if code and np.isnan(number):
+                continue  # a text, which no column of numbers has
+            own = np.isnan(numbers) if code == "" else numbers == np.float32(number)
+            values[own] = np.nan if limit is None else limit
+            below |= own
+            unlimited |= own & (limit is None)
+        return values, below, unlimited
+
     def _cells(self, column: pd.Series, number_of_column: int, start: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """One column that holds text, or codes of what is below the limit."""
+        """One column that holds text."""
         text = as_text(column)
         if "" in self.spec.below_limit:
             text = text.fillna("")

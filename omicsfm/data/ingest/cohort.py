@@ -163,6 +163,12 @@ class CohortFile:
     require: tuple[str, ...] = ()
     policy: Mapping[str, Any] = field(default_factory=dict)
 
+    def key_columns(self) -> set[str]:
+        """Columns by which matrices and further tables may be joined to the visits."""
+        return {name for spec in self.modalities.values() for name in spec.key} | {
+            name for lookup in self.visits.join for name in lookup.key
+        }
+
     def clinical_columns(self) -> set[str]:
         """Columns of the visits table that the yaml uses; outcomes, keys and tests among them."""
         used = {c for o in self.outcomes.values() for c in (o.column, o.event, *o.among.tests)}

@@ -8,6 +8,7 @@ from omicsfm.data.ingest.annotated_file import AnnotatedFile
 from omicsfm.data.ingest.blocks import MatrixSource
 from omicsfm.data.ingest.cohort import ModalitySpec
 from omicsfm.data.ingest.matrix_parts import Stacked, renamed
+from omicsfm.data.ingest.repeats import take_keys_of_repeats
 from omicsfm.data.ingest.tables import kind_of
 from omicsfm.data.ingest.tabular import ColumnsAreVisits, RowsAreVisits
 from omicsfm.errors import InputError
@@ -26,6 +27,7 @@ def open_matrix(spec: ModalitySpec, key_columns: Sequence[tuple[str, ...]], scra
     parts = [_open(part, columns, scratch) for part, columns in zip(spec.parts or (spec,), key_columns, strict=True)]
     source = Stacked(spec, parts) if spec.parts else parts[0]
     source.features = renamed(spec, source.features)
+    take_keys_of_repeats(source)
     return source
 
 

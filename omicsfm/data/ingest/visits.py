@@ -50,7 +50,7 @@ def read_visits(cohort: CohortFile, embedded: pd.DataFrame | None = None) -> Vis
         repeated = set(repeated_in(header_of(path))) if kind_of(path) == "text" else set()
         if ambiguous := sorted(repeated & cohort.clinical_columns()):
             raise InputError(f"{where}: {path.name} has two columns named '{ambiguous[0]}'; rename one of them.")
-    table = _read_tables(spec.paths, f"{where}.path") if embedded is None else embedded
+    table = _read_tables(spec.paths, f"{where}.path", cohort) if embedded is None else embedded
     counts = {"rows": len(table)}
     for lookup in spec.join:
         table, unmatched = _look_up(table, lookup, where)
@@ -137,8 +137,12 @@ def _stored(name: str, values: pd.Series, where: str) -> pd.Series:
     return number if name not in OPTIONAL_COLUMNS and number.notna().sum() == text.notna().sum() else text
 
 
-def _read_tables(paths: tuple[Path, ...], where: str) -> pd.DataFrame:
-    """A table, or several whose rows continue each other: of these the columns that all have, and each row once."""
+def _read_tables(paths: tuple[Path, ...], where: str, cohort: CohortFile | None = None) -> pd.DataFrame:
+    """A table, or several whose rows continue each other: of these the columns that all have, and each row once.
+
+    Rows are the same where they are in the columns that the cohort file uses; what else several files have in common
+    may be a measurement. Without a cohort file every column counts.
+    """
     first, *others = [read_table(path) for path in paths]
     if not others:
         return first
@@ -150,7 +154,8 @@ def _read_tables(paths: tuple[Path, ...], where: str) -> pd.DataFrame:
             "need one name."
         )
     texts = [table[shared].apply(as_text) for table in (first, *others)]
-    return pd.concat(texts, ignore_index=True).drop_duplicates().reset_index(drop=True)
+    used = None if cohort is None else [c for c in shared if c in cohort.clinical_columns() | cohort.key_columns()]
+    return pd.concat(texts, ignore_index=True).drop_duplicates(used or None).reset_index(drop=True)
 
 
 def _look_up(table: pd.DataFrame, lookup: LookupSpec, where: str) -> tuple[pd.DataFrame, int]:
