@@ -16,6 +16,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, required=True, help="folder that a training wrote")
     parser.add_argument("--store", type=Path, required=True, help="prepared cohort")
+    parser.add_argument(
+        "--mapping", nargs="+", type=Path, default=[], metavar="FILE", help="tables of identifiers between namespaces"
+    )
     parser.add_argument("--out", type=Path, required=True, help="file to write, NAME.h5ad")
     chosen = parser.parse_args(arguments)
     run_command(lambda: _run(chosen))
@@ -23,11 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(chosen: argparse.Namespace) -> None:
     from omicsfm.checkpoint import load_checkpoint
+    from omicsfm.data.identifiers.bridge import with_mapping
     from omicsfm.data.store import OmicsStore
     from omicsfm.evaluation.embed import require_writable, write_embeddings
 
     require_writable(chosen.out)
-    visits, dim = write_embeddings(load_checkpoint(chosen.checkpoint), OmicsStore.open(chosen.store), chosen.out)
+    visits, dim = write_embeddings(
+        load_checkpoint(chosen.checkpoint), with_mapping(OmicsStore.open(chosen.store), chosen.mapping), chosen.out
+    )
     print(f"{chosen.out}: {visits:,} visits, {dim} dimensions")
 
 

@@ -18,6 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, required=True, help="folder that a fine-tuning wrote")
     parser.add_argument("--store", type=Path, required=True, help="prepared cohort")
+    parser.add_argument(
+        "--mapping", nargs="+", type=Path, default=[], metavar="FILE", help="tables of identifiers between namespaces"
+    )
     parser.add_argument("--outcome", required=True, help="outcome to predict; the checkpoint has a head for it")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
     parser.add_argument("--split", type=Path, help="SPLIT.csv that the checkpoint was trained with")
@@ -39,6 +42,7 @@ def _positive(text: str) -> int:
 
 def _run(chosen: argparse.Namespace) -> None:
     from omicsfm.checkpoint import load_checkpoint
+    from omicsfm.data.identifiers.bridge import with_mapping
     from omicsfm.data.splits import Split
     from omicsfm.data.store import OmicsStore
     from omicsfm.evaluation.evaluate import evaluate
@@ -49,7 +53,7 @@ def _run(chosen: argparse.Namespace) -> None:
     from omicsfm.report.missingness import write_missingness
 
     with staged(chosen.out) as folder:
-        store = OmicsStore.open(chosen.store)
+        store = with_mapping(OmicsStore.open(chosen.store), chosen.mapping)
         evaluation = evaluate(
             load_checkpoint(chosen.checkpoint),
             store,

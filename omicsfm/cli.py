@@ -9,6 +9,8 @@ from pathlib import Path
 
 from omicsfm import __version__
 from omicsfm.command import run_command
+from omicsfm.errors import InputError
+from omicsfm.memory import bounded_memory, parse_size
 
 SIMULATION_HELP = {
     "participants": "people in the cohort",
@@ -68,12 +70,33 @@ def _simulate(arguments: argparse.Namespace) -> None:
 def _prepare_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cohort", type=Path, metavar="COHORT", help="COHORT.yaml, .h5mu or .h5ad")
     parser.add_argument("store", type=Path, metavar="STORE", help="folder to write; a store there is replaced")
+    _memory_option(parser)
+
+
+def _memory_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--max-memory",
+        type=_size,
+        metavar="SIZE",
+        help="most memory to take, such as 4G (default: four fifths of what is left)",
+    )
+
+
+def _size(text: str) -> int:
+    try:
+        return parse_size(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _prepare(arguments: argparse.Namespace) -> None:
+    from omicsfm.data.ingest.preflight import preflight
+
+    preflight(arguments.cohort)  # before what follows imports a second of packages
     from omicsfm.data.ingest.prepare import prepare
 
-    store = prepare(arguments.cohort, arguments.store)
+    with bounded_memory(arguments.max_memory):
+        store = prepare(arguments.cohort, arguments.store)
     counts = store.manifest
     print(f"{store.path}: {counts['participants']:,} participants, {counts['visits']:,} visits")
     for name, entry in counts["modalities"].items():
@@ -141,14 +164,29 @@ def _inspect_options(parser: argparse.ArgumentParser) -> None:
         "path", type=Path, metavar="STORE_OR_H5MU", help="a prepared store, or a cohort to look at first"
     )
     parser.add_argument("--checkpoint", type=Path, metavar="DIR", help="also match the features with a checkpoint's")
+    parser.add_argument(
+        "--mapping", nargs="+", type=Path, default=[], metavar="FILE", help="tables of identifiers between namespaces"
+    )
 
 
 def _inspect(arguments: argparse.Namespace) -> int:
     from omicsfm.data.inspect import inspect
 
-    report = inspect(arguments.path, checkpoint=arguments.checkpoint)
+    report = inspect(arguments.path, checkpoint=arguments.checkpoint, mapping=arguments.mapping)
     print(report.text)
     return 1 if report.problems else 0
+
+
+def _identifiers_options(parser: argparse.ArgumentParser) -> None:
+    from omicsfm.data.identifiers.command import add_options
+
+    add_options(parser)
+
+
+def _identifiers(arguments: argparse.Namespace) -> None:
+    from omicsfm.data.identifiers.command import run
+
+    run(arguments)
 
 
 def _doctor_options(parser: argparse.ArgumentParser) -> None:
@@ -171,6 +209,7 @@ COMMANDS = {
     "split": Command("say who is trained on and who is tested, in a file", _split_options, _split),
     "export": Command("write a store as one .h5mu, which prepare takes back", _export_options, _export),
     "inspect": Command("dry run: what a store holds and what stands in the way", _inspect_options, _inspect),
+    "identifiers": Command("tables that translate feature ids between namespaces", _identifiers_options, _identifiers),
     "doctor": Command("what this machine offers, and what is wrong with it", _doctor_options, _doctor),
 }
 

@@ -220,6 +220,7 @@ def _provenance(
         "trained_on": ", ".join(entry["name"] for entry in _checkpoint_record(checkpoint)["trained_on"]),
         "store": store.name,
         "store_fingerprint": store.fingerprint,
+        "mapping": store.manifest.get("mapping", {}).get("fingerprint"),
         "split_sha256": tested.split_sha256,
         "commit": code_commit(),
         "seed": seed,

@@ -10,11 +10,15 @@ from omicsfm.data.store import OmicsStore
 from omicsfm.errors import InputError
 
 ROWS_AT_ONCE = 4096
+NOTHING = {"matched": 0, "share": 0.0, "unknown": 0, "mapped": 0, "ambiguous": 0, "repeated": 0}
 
 
 def match_features(checkpoint: Checkpoint, store: OmicsStore) -> dict[str, dict[str, Any]]:
     """For each modality of the checkpoint: features ``known`` to it, ``matched`` in the store and their ``share``, and
     store features ``unknown`` to it; for one that only the store has, just these.
+
+    ``mapped`` says how many of the matched are there under another id, ``ambiguous`` and ``repeated`` why how many of
+    the unknown have no place.
 
     Raises:
         InputError: The two share no modality, or a modality that both have is in another namespace, on another scale
@@ -31,7 +35,7 @@ def match_features(checkpoint: Checkpoint, store: OmicsStore) -> dict[str, dict[
     report: dict[str, dict[str, Any]] = {}
     for name, space in checkpoint.features.items():
         if name not in store.modalities:
-            report[name] = {"known": len(space), "matched": 0, "share": 0.0, "unknown": 0}
+            report[name] = {"known": len(space), **NOTHING}
             continue
         try:
             alignment = space.align(store.modalities[name].features)
@@ -42,10 +46,11 @@ def match_features(checkpoint: Checkpoint, store: OmicsStore) -> dict[str, dict[
             "matched": alignment.matched,
             "share": round(alignment.share, 4),
             "unknown": len(alignment.unknown),
+            **{fate: alignment.counts[fate] for fate in ("mapped", "ambiguous", "repeated")},
         }
     for name, matrix in store.modalities.items():
         if name not in report:
-            report[name] = {"known": 0, "matched": 0, "share": 0.0, "unknown": len(matrix.features)}
+            report[name] = {"known": 0, **NOTHING, "unknown": len(matrix.features)}
     return report
 
 

@@ -31,7 +31,7 @@ def build(sources: Sequence[str], columns: Mapping[str, str] | None = None) -> I
     Raises:
         InputError: A source is missing, unreadable, or carries no identifiers that are known here.
     """
-    if len(sources) == 1 and Path(sources[0]).suffix.lower() == ".parquet":
+    if len(sources) == 1 and Path(sources[0]).suffix.lower() == ".parquet" and Path(sources[0]).is_file():
         return read_frozen(Path(sources[0]))  # its rows are in order already
     rows: list[Row] = []
     origins: list[Source] = []
