@@ -16,7 +16,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 LINE = 64  # bytes of a cache line
-STRIDE = 256  # entries copied before the next row is asked for again: 4 kB at most, a page
+PAGE = 4096  # bytes copied before the next piece is asked for again
 
 
 @intrinsic
@@ -38,23 +38,20 @@ def _ask_for(typing_context: Any, array: Any, place: Any) -> Any:
 
 @njit(nogil=True, cache=True)
 @no_type_check
-def copy_sparse_rows(indptr, indices, data, places, feature_ids, values, offsets):  # type: ignore[no-untyped-def]
-    """Copy the CSR rows at ``places`` end to end; row i fills ``offsets[i]`` to ``offsets[i + 1]`` of the outputs."""
-    line = LINE // data.itemsize
-    last = len(places) - 1
-    for i in range(len(places)):
-        start, length = indptr[places[i]], offsets[i + 1] - offsets[i]
-        following = places[min(i + 1, last)]
-        next_start, next_stop = indptr[following], indptr[following + 1]
-        out = offsets[i]
-        for done in range(0, max(length, next_stop - next_start), STRIDE):
-            for ahead in range(next_start + done, min(next_start + done + STRIDE, next_stop), line):
-                _ask_for(data, ahead)
-                _ask_for(indices, ahead)  # narrower: the same line is asked for twice, which is cheap
-            stop = min(done + STRIDE, length)
+def copy_pieces(source, starts, lengths, out):  # type: ignore[no-untyped-def]
+    """Copy ``source[starts[i] : starts[i] + lengths[i]]`` end to end into ``out``, converted to its type."""
+    line, stride = LINE // source.itemsize, PAGE // source.itemsize
+    last, place = len(starts) - 1, 0
+    for i in range(len(starts)):
+        start, length = starts[i], lengths[i]
+        following, expected = starts[min(i + 1, last)], lengths[min(i + 1, last)]
+        for done in range(0, max(length, expected), stride):
+            for ahead in range(following + done, following + min(done + stride, expected), line):
+                _ask_for(source, ahead)
+            stop = min(done + stride, length)
             if done < stop:
-                feature_ids[out + done : out + stop] = indices[start + done : start + stop]
-                values[out + done : out + stop] = data[start + done : start + stop]
+                out[place + done : place + stop] = source[start + done : start + stop]
+        place += length
 
 
 @njit(nogil=True, cache=True)

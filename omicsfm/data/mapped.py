@@ -1,4 +1,4 @@
-"""A .npy file mapped into memory, and read ahead of where rows are about to be copied from.
+"""A file of numbers mapped into memory, and read ahead of where rows are about to be copied from.
 
 Left alone, the system answers a missing page of a mapping with everything around it, up to megabytes for a row of a
 few kilobytes. So the mapping is declared random, and what a reader is about to copy is asked for in one go, the
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Int
+from numpy.typing import DTypeLike
 
 SAMPLED = 4  # ranges looked at to tell whether a batch is in memory
 CAN_ASK = hasattr(os, "RWF_NOWAIT") and hasattr(os, "posix_fadvise")
@@ -20,11 +21,16 @@ CAN_ASK = hasattr(os, "RWF_NOWAIT") and hasattr(os, "posix_fadvise")
 class MappedArray:
     """An array on disk. ``array`` is the map itself."""
 
-    def __init__(self, file: Path) -> None:
-        mapped = np.load(file, mmap_mode="r")
+    def __init__(self, file: Path, dtype: DTypeLike | None = None) -> None:
+        """A .npy file, or with a ``dtype`` the whole of any file as numbers of it."""
+        mapped = (
+            np.load(file, mmap_mode="r")
+            if dtype is None
+            else np.memmap(file, dtype, mode="r", shape=_whole(file, dtype))
+        )
         self.array, self._offset = np.asarray(mapped), mapped.offset  # indexing the subclass costs microseconds
         if self.array.size and CAN_ASK:
-            mapped._mmap.madvise(mmap.MADV_RANDOM)
+            mapped._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[attr-defined]
             self._file = os.open(file, os.O_RDONLY)
             weakref.finalize(self, os.close, self._file)
 
@@ -51,3 +57,7 @@ class MappedArray:
         except OSError:  # it would have to wait, or the file system cannot tell
             return False
         return True
+
+
+def _whole(file: Path, dtype: DTypeLike) -> tuple[int]:
+    return (file.stat().st_size // np.dtype(dtype).itemsize,)

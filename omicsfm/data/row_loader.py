@@ -1,6 +1,7 @@
 """Random batches of one modality's rows as they are stored, from the memory map into tensors."""
 
 from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 from omicsfm.data.buffers import Buffers
 from omicsfm.data.order import BatchSampler
 from omicsfm.data.read_ahead import Loader
-from omicsfm.data.stored_matrix import StoredMatrix
+from omicsfm.data.stored_matrix import PackedRows
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,22 @@ class DenseRows:
     values: Float[Tensor, "visits features"]
 
 
+@runtime_checkable
+class RowSource(Protocol):
+    """A matrix whose rows can be copied in any order: of a store, or X of an .h5ad."""
+
+    layout: Literal["dense", "csr"]
+    rows: Int[np.ndarray, " measured"]
+
+    def read_dense(self, rows: Int[np.ndarray, " visits"], buffers: Buffers) -> Float[np.ndarray, "visits features"]:
+        """These rows of a dense matrix, in memory of ``buffers``."""
+
+    def read_packed(self, rows: Int[np.ndarray, " visits"], buffers: Buffers) -> PackedRows:
+        """What is stored of these rows of a CSR matrix, in memory of ``buffers``."""
+
+
 def make_row_loader(
-    matrix: StoredMatrix,
+    matrix: RowSource,
     rows: Int[np.ndarray, " visits"] | None = None,
     *,
     batch_size: int,

@@ -151,13 +151,15 @@ class StoredMatrix:
         return starts, stops
 
     def _pack(self, places: np.ndarray, buffers: Buffers) -> PackedRows:
-        from omicsfm.data.gather import copy_sparse_rows
+        from omicsfm.data.gather import copy_pieces
 
         starts, stops = self._spans(places)
         offsets = np.zeros(len(places) + 1, dtype=np.int64)
         np.cumsum(stops - starts, out=offsets[1:])
         ids, values = (buffers.take(int(offsets[-1]), dtype) for dtype in (np.int32, np.float32))
-        copy_sparse_rows(self._indptr, self._indices.array, self._data.array, places, ids, values, offsets)
+        lengths = stops - starts
+        copy_pieces(self._indices.array, starts, lengths, ids)
+        copy_pieces(self._data.array, starts, lengths, values)
         return PackedRows(ids, values, offsets)
 
     def _spread(self, places: np.ndarray) -> np.ndarray:
