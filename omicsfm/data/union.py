@@ -35,13 +35,13 @@ class StoreUnion(OmicsStore):
     """Each store's share of the visits that training draws; by their numbers of visits where None."""
 
     @classmethod
-    def of(cls, stores: Sequence[OmicsStore], weights: Sequence[float | int] | None = None) -> "StoreUnion":
+    def of(cls, stores: Sequence[OmicsStore], weights: Any = None) -> "StoreUnion":
         """Open stores as one.
 
         Raises:
             InputError: A store stands there twice, the weights do not fit, or a modality is in two namespaces.
         """
-        _check(stores, weights)
+        _refuse_twice(stores)
         starts = np.cumsum([0, *(len(store) for store in stores)])[:-1]
         visits = pd.concat([_visits(store) for store in stores], ignore_index=True)
         names = dict.fromkeys(name for store in stores for name in store.modalities)
@@ -53,13 +53,11 @@ class StoreUnion(OmicsStore):
             outcomes=pd.DataFrame(index=visits.index),
             modalities={name: UnionMatrix([s.modalities.get(name) for s in stores], starts) for name in names},
             stores=tuple(stores),
-            weights=None if weights is None else tuple(float(weight) for weight in weights),
+            weights=_shares(stores, weights),
         )
 
 
-def together_with(
-    store: OmicsStore, others: Sequence[OmicsStore], weights: Sequence[float | int] | None = None
-) -> OmicsStore:
+def together_with(store: OmicsStore, others: Sequence[OmicsStore], weights: Any = None) -> OmicsStore:
     """The union of a store and others, or the store where there are none.
 
     Raises:
@@ -67,20 +65,19 @@ def together_with(
     """
     if others:
         return StoreUnion.of([store, *others], weights)
-    if weights is not None and len(weights) != 1:
-        raise InputError(f"data.weights: {len(weights)} weights for 1 store. Give one weight a store, or none.")
+    _shares([store], weights)
     return store
 
 
-def open_stores(paths: str | Sequence[str], weights: Sequence[float | int] | None = None) -> OmicsStore:
-    """The store at a path, or the union of those at several.
+def open_stores(paths: Any, weights: Any = None) -> OmicsStore:
+    """The store at a path, or the union of those at a list of several, as a config names them.
 
     Raises:
         InputError: A store cannot be opened or they do not fit together; weights of one store.
     """
     if isinstance(paths, str):
         paths = [paths]
-    stores = [OmicsStore.open(path) for path in paths]
+    stores = [OmicsStore.open(str(path)) for path in paths]
     if not stores:
         raise InputError("data.store: no store is named. Name one, or several as data.store=[A,B].")
     return together_with(stores[0], stores[1:], weights)
@@ -146,7 +143,7 @@ def _of(people: str, ids: Any) -> Any:
     return f"{people}/" + ids
 
 
-def _check(stores: Sequence[OmicsStore], weights: Sequence[float | int] | None) -> None:
+def _refuse_twice(stores: Sequence[OmicsStore]) -> None:
     seen: dict[str, OmicsStore] = {}
     for store in stores:
         if store.fingerprint in seen:
@@ -155,13 +152,21 @@ def _check(stores: Sequence[OmicsStore], weights: Sequence[float | int] | None) 
                 "data.weights says how often its visits are drawn."
             )
         seen[store.fingerprint] = store
+
+
+def _shares(stores: Sequence[OmicsStore], weights: Any) -> tuple[float, ...] | None:
+    """The stores' weights as numbers; ``weights`` may be anything that a config says."""
     if weights is None:
-        return
-    if len(weights) != len(stores):
-        raise InputError(f"data.weights: {len(weights)} weights for {len(stores)} stores. Give one weight a store.")
+        return None
+    if not isinstance(weights, list | tuple) or len(weights) != len(stores):
+        raise InputError(
+            f"data.weights: expected one weight for each of {len(stores)} stores, found {weights!r}. Give as many, "
+            f"such as data.weights=[{','.join('1' for _ in stores)}], or leave it out."
+        )
     for store, weight in zip(stores, weights, strict=True):
-        if not (math.isfinite(weight) and weight > 0):
+        if not isinstance(weight, int | float) or not (math.isfinite(weight) and weight > 0):
             raise InputError(
-                f"data.weights: {store.name} has weight {weight:g}; a weight is a number above 0. To leave a store "
+                f"data.weights: {store.name} has weight {weight!r}; a weight is a number above 0. To leave a store "
                 "out, take it from data.store."
             )
+    return tuple(float(weight) for weight in weights)

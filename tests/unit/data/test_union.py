@@ -1,5 +1,7 @@
 """Several stores as one training set: rows, features, people and scales of each stay its own."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -141,12 +143,14 @@ def test_rows_are_handed_back_to_their_stores(cohort, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("weights", "said"),
     [
-        ([1.0], "1 weights for 2 stores"),
-        ([1.0, 0.0], "two has weight 0; a weight is a number above 0"),
+        ([1.0], r"expected one weight for each of 2 stores, found \[1.0\]"),
+        ([1.0, 0.0], r"two has weight 0\.0; a weight is a number above 0"),
         ([float("nan"), 1.0], "one has weight nan"),
+        (["much", 1.0], "one has weight 'much'"),
+        (2, "expected one weight for each of 2 stores, found 2"),
     ],
 )
-def test_weights_that_do_not_fit_are_refused(cohort, tmp_path, weights: list[float], said: str) -> None:
+def test_weights_that_do_not_fit_are_refused(cohort, tmp_path, weights: Any, said: str) -> None:
     stores = [cohort(tmp_path, "one"), cohort(tmp_path, "two")]
     with pytest.raises(InputError, match=said):
         StoreUnion.of(stores, weights)
