@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -63,8 +62,8 @@ class ColumnsAreVisits:
     """A table with one feature a row: its first column (or ``features``) holds the ids, the others are visits.
     A ``MatrixSource``.
 
-    A large one is turned through a file in the folder of temporary files, features by visits, which goes with this
-    object.
+    A large one is turned through files in the folder ``scratch``, features by visits, which whoever gave the folder
+    removes.
     """
 
     def __init__(self, spec: ModalitySpec, path: Path, scratch: Path) -> None:
@@ -103,7 +102,6 @@ class ColumnsAreVisits:
         self.has, self.states_limits = np.ones((1, len(self.features)), bool), True
         self._cells = CellReader(spec, self._visits)
         self._turned: tuple[np.ndarray, np.ndarray] | None = None
-        self._folder: TemporaryDirectory[str] | None = None
 
     def entries(self) -> None:
         """A table is dense."""
@@ -138,10 +136,10 @@ class ColumnsAreVisits:
         if shape[0] * shape[1] <= IN_MEMORY:
             values, flags = np.empty(shape, np.float32), np.zeros(shape, np.uint8)
         else:
-            self._scratch.mkdir(parents=True, exist_ok=True)
-            self._folder = TemporaryDirectory(dir=self._scratch, prefix="transposed-")
+            folder = self._scratch / f"transposed-{self.spec.name}-{self.path.name}"
+            folder.mkdir(parents=True, exist_ok=True)
             values, flags = (
-                np.lib.format.open_memmap(f"{self._folder.name}/{name}.npy", "w+", dtype, shape)
+                np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shape)
                 for name, dtype in (("values", np.float32), ("flags", np.uint8))
             )
         low = 0
