@@ -8,10 +8,12 @@ from jaxtyping import Float, Int
 
 from omicsfm.contracts import Batch, ClassLabel, Measurement, Outcome, OutcomeSpec, Quantity, Survival
 from omicsfm.data.row_labels import at_rows, row_labels
+from omicsfm.data.rows_to_fit import rows_to_fit
 from omicsfm.data.sampling import choose_features
 from omicsfm.data.store import OmicsStore
 from omicsfm.data.stored_matrix import StoredMatrix
 from omicsfm.data.transforms import Chain
+from omicsfm.errors import InputError
 from omicsfm.features import FeatureSpace
 from omicsfm.seeding import derive
 
@@ -149,17 +151,22 @@ class BatchReader:
 def fit_transforms(store: OmicsStore, *, rows: Int[np.ndarray, " training"], chains: Mapping[str, Chain]) -> None:
     """Fit each modality's chain on these visits of the store: training participants', nobody else's.
 
-    Visits beyond ``CELLS_TO_FIT`` values of a modality are sampled: medians and quartiles gain nothing from more, and
-    memory stays bounded.
+    Visits beyond ``CELLS_TO_FIT`` values of a modality are sampled (see ``rows_to_fit``): medians and quartiles gain
+    nothing from more, and memory stays bounded.
+
+    Raises:
+        InputError: A step cannot be learnt from these visits; the message names the modality.
     """
     for name, chain in chains.items():
         matrix = store.modalities[name]
+        labels = row_labels(store, name, chain.columns)
         measured = np.intersect1d(rows, matrix.rows)
-        enough = max(1, CELLS_TO_FIT // max(len(matrix.features), 1))
-        if len(measured) > enough:
-            drawn = np.random.default_rng(derive(0, "visits to fit", name)).choice(measured, enough, replace=False)
-            measured = np.sort(drawn)
-        chain.fit(matrix.read(measured)[0], at_rows(row_labels(store, name, chain.columns), measured))
+        most, seed = max(1, CELLS_TO_FIT // max(len(matrix.features), 1)), derive(0, "visits to fit", name)
+        chosen = rows_to_fit(chain, labels, measured, most=most, seed=seed)
+        try:
+            chain.fit(matrix.read(chosen)[0], at_rows(labels, chosen))
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from None
 
 
 def read_outcome(store: OmicsStore, spec: OutcomeSpec, rows: Int[np.ndarray, " visits"]) -> Outcome:

@@ -10,9 +10,10 @@ from torch import nn
 from omicsfm.build import build
 from omicsfm.contracts import OutcomeSpec
 from omicsfm.data.collate import fit_transforms
+from omicsfm.data.row_labels import row_labels
 from omicsfm.data.store import OmicsStore
 from omicsfm.data.transforms import Chain, default_transform
-from omicsfm.errors import InputError
+from omicsfm.errors import InputError, closest
 from omicsfm.features import FeatureSpace
 from omicsfm.seeding import seed_everything
 
@@ -74,12 +75,32 @@ def fitted_transforms(store: OmicsStore, rows: np.ndarray, config: Config | None
     """A chain per modality, by its declared scale and the configured harmonisation, fitted on training visits.
 
     Raises:
-        InputError: The harmonisation cannot be learnt from these visits.
+        InputError: The harmonisation cannot be learnt from these visits, or names a column or batch they do not have.
     """
     steps = None if config is None else config["harmonise"]["steps"]
+    if config is not None:
+        _check_batches(store, rows, config["harmonise"])
     chains = {name: default_transform(matrix.features.scale, steps) for name, matrix in store.modalities.items()}
     fit_transforms(store, rows=rows, chains=chains)
     return chains
+
+
+def _check_batches(store: OmicsStore, rows: np.ndarray, harmonise: Config) -> None:
+    column, reference = harmonise.get("column"), harmonise.get("reference")
+    if column is None:
+        return
+    found = [row_labels(store, name, (column,)).get(column) for name in store.modalities]
+    batches = {str(batch) for labels in found if labels is not None for batch in np.unique(labels[rows])} - {""}
+    if not batches:
+        known = ["platform", *(name for own in store.stores for name in own.visits.columns)]
+        raise InputError(
+            f"harmonise.column: no training visit of {store.path} has a '{column}'; {closest(column, known)}."
+        )
+    if reference is not None and reference not in batches:
+        raise InputError(
+            f"harmonise.reference: '{reference}' is the {column} of no training visit; "
+            f"{closest(reference, sorted(batches))}."
+        )
 
 
 def build_model(spec: Mapping[str, Any], *, seed: int, purpose: str) -> Any:

@@ -28,7 +28,7 @@ class Bridging(BatchMap):
         min_samples: int = 8,
         batches: Sequence[str] = (),
     ) -> None:
-        """``reference``: the platform that the others are brought to; None: the one with most training visits."""
+        """``reference``: the platform that the others are brought to; where None or absent, the one with most rows."""
         super().__init__(column=column, batches=batches)
         self.sample = tuple(sample)
         self.reference = reference
@@ -43,8 +43,8 @@ class Bridging(BatchMap):
         """Learn from the training rows of bridge samples.
 
         Raises:
-            InputError: A column of ``sample`` is not in the visits, the reference is no platform of the training
-                visits, or a platform shares fewer than ``min_samples`` samples with it.
+            InputError: A column of ``sample`` is not in the visits, or a platform shares fewer than ``min_samples``
+                samples with the reference.
         """
         number = self.begin(values, labels)
         if len(self.batches) < 2:
@@ -90,18 +90,8 @@ class Bridging(BatchMap):
 
 
 def reference_batch(wanted: str | None, labels: Labels, column: str, known: Sequence[str]) -> str:
-    """The batch that others are brought to: the one that was asked for, or the largest.
-
-    Raises:
-        InputError: No training row is of the batch that was asked for.
-    """
-    if wanted is None:
-        return largest_batch(labels, column, known)
-    if wanted not in known:
-        raise InputError(
-            f"harmonise.reference: '{wanted}' is the {column} of no training visit; there are {', '.join(known)}."
-        )
-    return wanted
+    """The batch that others are brought to: the one that was asked for, or, where no row is of it, the largest."""
+    return wanted if wanted is not None and wanted in known else largest_batch(labels, column, known)
 
 
 def _median(values: np.ndarray) -> np.ndarray:

@@ -30,7 +30,7 @@ class QuantileBridging:
         min_rows: int = 20,
         batches: Sequence[str] = (),
     ) -> None:
-        """``reference``: the platform that the others are brought to; None: the one with most training visits.
+        """``reference``: the platform that the others are brought to; where None or absent, the one with most rows.
         ``knots`` quantiles from 0 to 1 describe a distribution.
         """
         self.column = column
@@ -47,11 +47,7 @@ class QuantileBridging:
         return (self.column,)
 
     def fit(self, values: Values, labels: Labels = NO_LABELS) -> "QuantileBridging":
-        """Learn the quantiles of training rows, platform by platform.
-
-        Raises:
-            InputError: The reference is no platform of the training visits.
-        """
+        """Learn the quantiles of training rows, platform by platform."""
         self.batches = known_batches(labels, self.column)
         self.goal = np.zeros((self.knots, values.shape[1]), dtype=np.float32)
         self.source = self.goal[None][:0]

@@ -11,6 +11,7 @@ import pytest
 
 from omicsfm.build import build
 from omicsfm.data.row_labels import at_rows
+from omicsfm.data.rows_to_fit import rows_to_fit
 from omicsfm.data.transforms import Chain, Labels, Transform
 from omicsfm.data.transforms.bridging import Bridging
 from omicsfm.data.transforms.combat import ComBat
@@ -193,11 +194,29 @@ def test_too_few_bridge_samples_are_refused_with_the_way_out(rng) -> None:
         Bridging(sample=["control"]).fit(values, labels)
 
 
-def test_an_unknown_reference_names_the_platforms(rng) -> None:
+def test_a_modality_without_the_reference_takes_its_largest_platform(rng) -> None:
     values, labels = measured(rng)
     for step in (Bridging(sample=["bridge"], reference="c"), QuantileBridging(reference="c")):
-        with pytest.raises(InputError, match="'c' is the platform of no training visit; there are a, b"):
-            step.fit(values, labels)
+        assert step.fit(values, labels).reference == "a"
+
+
+def test_of_many_rows_every_batch_and_every_bridge_is_among_those_fitted_to() -> None:
+    rows = np.arange(0, 20_000, 2)
+    plate = np.array([f"p{n % 300}" for n in range(20_000)])
+    bridge = np.array([f"S{n % 40}" if n < 80 else "" for n in range(20_000)])
+    labels = {"plate": np.where(np.arange(20_000) == 8_000, "rare", plate), "bridge": bridge}
+    chain = Chain(steps=[Bridging(column="plate", sample=["bridge"], min_samples=1)])
+    chosen = rows_to_fit(chain, labels, rows, most=500, seed=1)
+    assert set(chosen) <= set(rows)
+    assert np.array_equal(chosen, rows_to_fit(chain, labels, rows, most=500, seed=1))
+    assert 8_000 in chosen
+    assert len(chosen) < 500 + 301 * 20
+    assert set(np.flatnonzero(bridge != "")) & set(rows) <= set(chosen)
+    counts = pd.Series(labels["plate"][chosen]).value_counts()
+    assert counts.drop("rare").min() >= 20
+    plain = rows_to_fit(Chain(steps=[RobustZ(column=None)]), labels, rows, most=500, seed=1)
+    assert len(plain) == 500
+    assert np.array_equal(rows_to_fit(chain, labels, rows[:400], most=500, seed=1), rows[:400])
 
 
 def test_quantiles_turn_one_platforms_curve_into_the_others(rng) -> None:

@@ -71,6 +71,27 @@ def test_transforms_know_the_training_rows_alone(simulated_store, training_rows)
         assert not np.allclose(arrays[0][center], arrays[2][center])
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["harmonise=combat", "harmonise.column=plat"], r"no training visit of .* has a 'plat'; did you mean 'plate'"),
+        (["harmonise=quantiles", "harmonise.column=site", "harmonise.reference=site_1"], "is the site of no training"),
+        (["harmonise=bridging", "harmonise.column=plate"], r"transcriptome: harmonise=bridging: 0 training samples"),
+    ],
+)
+def test_a_harmonisation_that_cannot_be_learnt_is_refused(
+    composed, simulated_store, training_rows, overrides: list[str], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        fitted_transforms(simulated_store, training_rows, composed(*overrides))
+
+
+def test_plates_carry_the_name_of_their_cohort(composed, simulated_store, training_rows) -> None:
+    config = composed("harmonise=combat", "harmonise.column=plate")
+    step = fitted_transforms(simulated_store, training_rows, config)["proteome"].steps[0]
+    assert all(batch.startswith(f"{simulated_store.name}/") for batch in step.batches)
+
+
 def test_heads_start_from_the_training_visits_statistics(composed, simulated_store) -> None:
     rows = np.flatnonzero(simulated_store.outcome_observed("bmi"))[:20]
     quantity = head_spec(composed(), simulated_store, simulated_store.outcome("bmi"), rows, 5)
