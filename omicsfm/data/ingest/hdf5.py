@@ -82,7 +82,7 @@ class _Look:
     def _check_link(self, group: Any, name: str, place: str) -> None:
         import h5py
 
-        kind = group.id.links.get_info(name.encode("utf-8", "surrogateescape")).type
+        kind = group.id.links.get_info(_as_bytes(name)).type
         if kind == h5py.h5l.TYPE_HARD:
             return
         target = "?"
@@ -110,13 +110,18 @@ class _Look:
         import h5py
 
         for name in member.attrs:
-            attribute = h5py.h5a.open(member.id, name.encode("utf-8", "surrogateescape"))
+            attribute = h5py.h5a.open(member.id, _as_bytes(name))
             declared = math.prod(attribute.shape or ()) * attribute.dtype.itemsize
             if declared > MAX_ATTRIBUTE:
                 raise InputError(
                     f"{place}: attribute '{name}' declares {declared / 1e6:,.0f} MB; attributes describe, arrays hold. "
                     "Write the file again."
                 )
+
+
+def _as_bytes(name: str | bytes) -> bytes:
+    """A name as it stands in the file; h5py gives bytes where it is no UTF-8."""
+    return name if isinstance(name, bytes) else name.encode("utf-8", "surrogateescape")
 
 
 def _check_dtype(kind: Any, place: str) -> None:

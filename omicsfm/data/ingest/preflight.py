@@ -1,12 +1,12 @@
-"""A look at the files of a cohort by their headers alone, before anything heavy is imported."""
+"""The console script's door: a look at the headers of a cohort's files, before anything heavy is imported."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from omicsfm.data.ingest.hdf5 import check_hdf5
 from omicsfm.data.ingest.places import place_of
 from omicsfm.data.ingest.plain_yaml import read_yaml
+from omicsfm.data.ingest.rehearsal import rehearse
 
 HDF5 = (".h5ad", ".h5mu")
 
@@ -23,7 +23,7 @@ def preflight(cohort: Path) -> None:
         paths = [place_of(path, cohort.name, cohort.parent) for path in said]
     for path in paths:
         if path.suffix.lower() in HDF5:
-            check_hdf5(path)
+            rehearse(path)
 
 
 def _paths(node: Any, *, named: bool) -> Iterator[str]:
