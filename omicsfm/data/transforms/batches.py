@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from omicsfm.data.transforms.base import NO_LABELS, Labels, Values, target
+from omicsfm.data.transforms.base import NO_LABELS, Features, Labels, Total, Values, target
 
 
 def known_batches(labels: Labels, column: str | None) -> tuple[str, ...]:
@@ -55,6 +55,11 @@ class BatchMap:
         """Every row by the map of its batch."""
         row = batch_number(labels, self.column, self.batches, len(values)) if self.batches else 0
         return (values * self.factor[row] + self.offset[row]).astype(np.float32)
+
+    def at(self, values: Values, features: Features, labels: Labels, total: Total) -> Values:
+        """Some features of each row; see ``Pointwise``."""
+        row = batch_number(labels, self.column, self.batches, len(values))[:, None]
+        return (values * self.factor[row, features] + self.offset[row, features]).astype(np.float32)
 
     def spec(self) -> dict[str, Any]:
         """What ``build`` needs to make this step again."""

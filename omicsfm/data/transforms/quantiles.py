@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from omicsfm.data.transforms.base import NO_LABELS, Labels, Values, target
+from omicsfm.data.transforms.base import NO_LABELS, Features, Labels, Total, Values, target
 from omicsfm.data.transforms.batches import batch_number, known_batches
 from omicsfm.data.transforms.bridging import reference_batch
 
+Curves = Float[np.ndarray, "knots visits_or_one features"]
 CELLS = 2_000_000  # values compared with their knots at a time
 
 
@@ -74,7 +75,17 @@ class QuantileBridging:
             rows = np.flatnonzero(number == 1 + batch)
             for start in range(0, len(rows), step):
                 some = rows[start : start + step]
-                out[some] = _interpolate(out[some], source, self.goal)
+                out[some] = _interpolate(out[some], source[:, None], self.goal[:, None])
+        return out
+
+    def at(self, values: Values, features: Features, labels: Labels, total: Total) -> Values:
+        """Some features of each row; see ``Pointwise``."""
+        number = batch_number(labels, self.column, self.batches, len(values))
+        out = values.astype(np.float32)
+        for batch, source in enumerate(self.source):
+            if self.batches[batch] != self.reference:
+                rows = np.flatnonzero(number == 1 + batch)
+                out[rows] = _interpolate(out[rows], source[:, features[rows]], self.goal[:, features[rows]])
         return out
 
     def spec(self) -> dict[str, Any]:
@@ -96,19 +107,17 @@ def _quantiles(values: Values, knots: int) -> Float[np.ndarray, "knots features"
     return np.nanquantile(np.where(empty, 0.0, values), np.linspace(0, 1, knots), axis=0).astype(np.float32)
 
 
-def _interpolate(
-    values: Values, source: Float[np.ndarray, "knots features"], goal: Float[np.ndarray, "knots features"]
-) -> Values:
+def _interpolate(values: Values, source: Curves, goal: Curves) -> Values:
     """Piecewise linear from ``source`` to ``goal``, shifted in parallel beyond the ends; NaN stays NaN."""
-    below = np.zeros(values.shape, dtype=np.int64)
+    below = np.zeros((1, *values.shape), dtype=np.int64)
     for knot in source[1:-1]:  # the segment of each value, without an array of visits, knots and features
         below += values >= knot  # a limit that many share goes to the upper end of their quantiles: still their limit
-    low, high = (np.take_along_axis(source, below + end, axis=0) for end in (0, 1))
-    to_low, to_high = (np.take_along_axis(goal, below + end, axis=0) for end in (0, 1))
+    source, goal = (np.broadcast_to(curve, (len(curve), *values.shape)) for curve in (source, goal))
+    low, high = (np.take_along_axis(source, below + end, axis=0)[0] for end in (0, 1))
+    to_low, to_high = (np.take_along_axis(goal, below + end, axis=0)[0] for end in (0, 1))
     width = high - low
-    share = np.divide(
-        np.clip(values, low, high) - low, width, out=np.full(values.shape, 0.5, np.float32), where=width > 0
-    )
+    share = np.full(values.shape, 0.5, dtype=np.float32)
+    np.divide(np.clip(values, low, high) - low, width, out=share, where=width > 0)
     inside = to_low + share * (to_high - to_low)
     beyond = np.where(values < source[0], values - source[0], np.maximum(values - source[-1], 0))
     return (inside + beyond).astype(np.float32)

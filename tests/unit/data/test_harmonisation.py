@@ -13,6 +13,7 @@ from omicsfm.build import build
 from omicsfm.data.row_labels import at_rows
 from omicsfm.data.rows_to_fit import rows_to_fit
 from omicsfm.data.transforms import Chain, Labels, Transform
+from omicsfm.data.transforms.base import Pointwise
 from omicsfm.data.transforms.bridging import Bridging
 from omicsfm.data.transforms.combat import ComBat
 from omicsfm.data.transforms.quantiles import QuantileBridging
@@ -71,6 +72,16 @@ def test_a_row_is_harmonised_the_same_whatever_rows_stand_beside_it(rng, method)
     step = method().fit(values, labels)
     some = np.array([3, 90, 71])
     np.testing.assert_array_equal(step(values[some], at_rows(labels, some)), step(values, labels)[some])
+
+
+def test_some_features_of_each_row_are_harmonised_as_all_of_them_are(rng, method) -> None:
+    values, labels = measured(rng, gaps=0.1)
+    step = method().fit(values, labels)
+    features = rng.integers(0, FEATURES, (ROWS, 7))
+    picked = np.take_along_axis(values, features, axis=1)
+    some = step.at(picked, features, labels, np.zeros((ROWS, 1)))
+    np.testing.assert_array_equal(some, np.take_along_axis(step(values, labels), features, axis=1))
+    assert isinstance(step, Pointwise)
 
 
 def test_changing_a_held_out_row_does_not_change_what_was_fitted(rng, method) -> None:
