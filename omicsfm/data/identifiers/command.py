@@ -70,7 +70,8 @@ def _columns(given: list[str]) -> dict[str, str]:
 def _description(path: Path, table: IdentifierTable) -> str:
     lines = [f"{path}: {len(table.rows):,} ids, fingerprint {table.fingerprint}"]
     for source in table.sources:
-        lines.append(f"  from {source.name} {source.version} (SHA-256 {source.sha256[:12]}); licence: {source.licence}")
+        name = f"{source.name} {source.version}".strip()
+        lines.append(f"  from {name} (SHA-256 {source.sha256[:12]}); licence: {source.licence}")
     counts = table.rows.groupby(["namespace", "kind"]).size().unstack(fill_value=0)
     for namespace, row in counts.iterrows():
         lines.append(f"  {namespace}: " + ", ".join(f"{size:,} {kind}" for kind, size in row.items() if size))

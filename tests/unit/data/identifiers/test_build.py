@@ -87,3 +87,20 @@ def test_a_wheel_without_tables_a_broken_one_and_a_missing_one_are_refused(tmp_p
     (tmp_path / "x.adat").write_text("^HEADER\n")
     with pytest.raises(InputError, match="SeqId and UniProt"):
         build([str(tmp_path / "x.adat")])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("uniprot,protein_symbol\nP01375,TNF\nP05231,IL6,x\n", "has 3 cells"),
+        ("uniprot,protein_symbol\nTNF,P01375\nIL6,P05231\n", "column 'uniprot': 2 of 2 ids do not have the form of"),
+        ("uniprot,protein_symbol\n,\n", "there are no identifiers"),
+        ("uniprot\nP01375\n", "needs two columns that are namespaces, found uniprot"),
+        ("", "own.csv"),
+    ],
+)
+def test_a_users_table_that_says_nothing_or_something_else_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    own = tmp_path / "own.csv"
+    own.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_mapping([own])
