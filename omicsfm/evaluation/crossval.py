@@ -17,6 +17,7 @@ import pandas as pd
 import omicsfm
 from omicsfm.data.splits import Split
 from omicsfm.errors import InputError
+from omicsfm.evaluation.clinical import covariates
 from omicsfm.evaluation.methods import Method
 from omicsfm.evaluation.predictions import prediction_rows, write_parquet
 from omicsfm.evaluation.survival_curves import calibrated_curves, stated_grid
@@ -114,6 +115,7 @@ def _key(task: Task, method: Method, seed: int) -> str:
     decides: dict[str, Any] = {
         "omicsfm": omicsfm.__version__,
         "store": task.store.fingerprint,
+        "clinical": covariates(task.store),
         "outcome": asdict(task.outcome),
         "within": task.stratum_column,
         "together": task.together,

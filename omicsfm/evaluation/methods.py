@@ -2,7 +2,7 @@
 
     linear                all modalities side by side, ridge-penalised
     linear[proteome]      any method may be held to some modalities: name[modality+modality]
-    linear[clinical]      age and sex alone, where the cohort has them
+    linear[clinical]      what a clinician knows alone: age and sex, or what the cohort lists
     late_fusion           one linear model a modality, averaged
     boosting, forest      gradient-boosted trees, random forest
 
@@ -98,7 +98,7 @@ _MAKERS: dict[str, tuple[Callable[[], Baseline], bool]] = {
 
 
 def default_names(task: Task) -> list[str]:
-    """The methods of a benchmark that names none: every baseline, and linear on each modality and on age and sex."""
+    """Methods of a benchmark that names none: every baseline, and linear on each modality and on the clinical block."""
     modalities = list(task.store.modalities)
     alone = [f"linear[{name}]" for name in modalities] if len(modalities) > 1 else []
     control = [f"linear[{CLINICAL}]"] if has_clinical(task.store) else []
