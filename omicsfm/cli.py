@@ -6,11 +6,15 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omicsfm import __version__
 from omicsfm.command import run_command
 from omicsfm.errors import InputError
 from omicsfm.memory import bounded_memory, parse_size
+
+if TYPE_CHECKING:
+    from omicsfm.data.store import OmicsStore
 
 SIMULATION_HELP = {
     "participants": "people in the cohort",
@@ -70,6 +74,7 @@ def _simulate(arguments: argparse.Namespace) -> None:
 def _prepare_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("cohort", type=Path, metavar="COHORT", help="COHORT.yaml, .h5mu or .h5ad")
     parser.add_argument("store", type=Path, metavar="STORE", help="folder to write; a store there is replaced")
+    parser.add_argument("--part", metavar="I/N", help="prepare one of N parts of the participants, for omicsfm merge")
     _memory_option(parser)
 
 
@@ -93,10 +98,33 @@ def _prepare(arguments: argparse.Namespace) -> None:
     from omicsfm.data.ingest.preflight import preflight
 
     preflight(arguments.cohort)  # before what follows imports a second of packages
+    from omicsfm.data.ingest.part import Part
     from omicsfm.data.ingest.prepare import prepare
 
+    part = None if arguments.part is None else Part.parse(arguments.part)
     with bounded_memory(arguments.max_memory):
-        store = prepare(arguments.cohort, arguments.store)
+        store = prepare(arguments.cohort, arguments.store, part)
+    _print_store(store)
+    print(f"next: omicsfm {'inspect' if part is None else 'merge'} {arguments.store}")
+
+
+def _merge_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("store", type=Path, metavar="STORE", help="folder to write; a store there is replaced")
+    parser.add_argument("parts", type=Path, nargs="*", metavar="PART", help="default: STORE.part-*, beside the store")
+    _memory_option(parser)
+
+
+def _merge(arguments: argparse.Namespace) -> None:
+    from omicsfm.data.ingest.merge import merge
+
+    store = arguments.store
+    with bounded_memory(arguments.max_memory):
+        merged = merge(store, arguments.parts or sorted(store.parent.glob(f"{store.name}.part-*-of-*")))
+    _print_store(merged)
+    print(f"next: omicsfm inspect {store}; then delete {store}.part-*")
+
+
+def _print_store(store: "OmicsStore") -> None:
     counts = store.manifest
     print(f"{store.path}: {counts['participants']:,} participants, {counts['visits']:,} visits")
     for name, entry in counts["modalities"].items():
@@ -110,7 +138,8 @@ def _prepare(arguments: argparse.Namespace) -> None:
     for name, spec in store.outcome_specs.items():
         known = int(store.outcome_observed(name).sum())
         print(f"  outcome {name}: {spec.kind} per {spec.level}, known at {known:,} visits")
-    print(f"next: omicsfm inspect {store.path}")
+    for leak in counts["source"].get("leaks", ()):
+        print(f"warning: {leak}", file=sys.stderr)
 
 
 def _split_options(parser: argparse.ArgumentParser) -> None:
@@ -206,6 +235,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 COMMANDS = {
     "simulate": Command("write a longitudinal cohort with known truth", _simulate_options, _simulate),
     "prepare": Command("turn a cohort's tables into a checked store", _prepare_options, _prepare),
+    "merge": Command("join the parts of a store that several tasks prepared", _merge_options, _merge),
     "split": Command("say who is trained on and who is tested, in a file", _split_options, _split),
     "export": Command("write a store as one .h5mu, which prepare takes back", _export_options, _export),
     "inspect": Command("dry run: what a store holds and what stands in the way", _inspect_options, _inspect),

@@ -105,3 +105,27 @@ def test_the_warning_before_the_time_limit_requeues_the_job(cluster: dict[str, s
     printed, _ = job.communicate(timeout=20)
     assert "time limit near: requeue" in printed
     assert (tmp_path / "scontrol.log").read_text() == "requeue 7\n"
+
+
+def test_each_task_of_an_array_prepares_its_part(cluster: dict[str, str], tmp_path: Path) -> None:
+    array = {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "16"}
+    array |= {"SLURM_ARRAY_TASK_MIN": "1", "SLURM_ARRAY_TASK_MAX": "16"}
+    ended = run("prepare.sbatch", "C.yaml", "S", environment=cluster | array, cwd=tmp_path)
+    assert "python -m omicsfm.cli prepare C.yaml S --part 3/16\n" in ended.stdout
+    alone = run("prepare.sbatch", "C.yaml", "S", environment=cluster, cwd=tmp_path)
+    assert "python -m omicsfm.cli prepare C.yaml S\n" in alone.stdout
+
+
+def test_an_array_with_a_gap_is_refused_before_it_gives_parts_of_another_number(
+    cluster: dict[str, str], tmp_path: Path
+) -> None:
+    array = {"SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "2"}
+    array |= {"SLURM_ARRAY_TASK_MIN": "3", "SLURM_ARRAY_TASK_MAX": "5"}
+    ended = run("prepare.sbatch", "C.yaml", "S", environment=cluster | array, cwd=tmp_path)
+    assert ended.returncode == 2
+    assert "the array must be 1-N" in ended.stderr
+
+
+def test_the_merge_is_given_the_store(cluster: dict[str, str], tmp_path: Path) -> None:
+    ended = run("merge.sbatch", "S", environment=cluster, cwd=tmp_path)
+    assert "python -m omicsfm.cli merge S\n" in ended.stdout

@@ -51,7 +51,7 @@ class CsrArray:
 
     def ranges(self, most: int) -> Iterator[tuple[int, int]]:
         """Bounds of consecutive rows to read at once, at most so many."""
-        yield from _ranges(self._indptr, CELLS, most)
+        yield from row_ranges(self._indptr, CELLS, most)
 
     @BEYOND_FLOAT32
     def rows(self, low: int, high: int) -> Values:
@@ -77,7 +77,7 @@ class CscArray:
 
     def ranges(self, most: int) -> Iterator[tuple[int, int]]:
         """Bounds of consecutive rows to read at once, at most so many."""
-        yield from _ranges(np.concatenate([[0], np.cumsum(self.entries)]), GATHERED, most)
+        yield from row_ranges(np.concatenate([[0], np.cumsum(self.entries)]), GATHERED, most)
 
     @BEYOND_FLOAT32
     def rows(self, low: int, high: int) -> Values:
@@ -127,7 +127,10 @@ def open_array(node: Any, where: str) -> StoredArray:
     return kinds[kind](node, where)
 
 
-def _ranges(bounds: np.ndarray, entries: int, most: int) -> Iterator[tuple[int, int]]:
+def row_ranges(bounds: np.ndarray, entries: int, most: int) -> Iterator[tuple[int, int]]:
+    """Consecutive rows of about ``entries`` entries together, at most ``most`` rows; ``bounds`` is where each row's
+    entries begin, and where the last one's end.
+    """
     low, rows = 0, len(bounds) - 1
     while low < rows:
         high = int(np.searchsorted(bounds, bounds[low] + entries, side="right")) - 1

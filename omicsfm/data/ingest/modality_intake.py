@@ -16,6 +16,16 @@ from omicsfm.data.ingest.scan import Scan, Scanned
 from omicsfm.data.store_writer import SMALL_IDS, StoreWriter
 from omicsfm.features import FeatureSpace
 
+COUNTS_OF_ROWS = (
+    "rows",
+    "matched",
+    "of_visits_set_aside",
+    "unmatched",
+    "without_values",
+    "visits_without_row",
+    "values_rounded_to_zero",
+)
+"""Counts of a modality that add up over parts of it."""
 Tell = Callable[[int], None]
 """Called with the rows of a pass that are done."""
 
@@ -30,8 +40,12 @@ class ModalityIntake:
         *,
         visits: pd.DataFrame,
         outcomes: Mapping[str, pd.Series],
+        may_be_empty: bool = False,
     ) -> None:
-        """``visits`` are the visits as the store will have them, ``outcomes`` what no feature may equal, by visit."""
+        """``visits`` are the visits as the store will have them, ``outcomes`` what no feature may equal, by visit;
+        a part of a matrix ``may_be_empty``.
+        """
+        self._may_be_empty = may_be_empty
         spec, source = named.spec, named.source
         self.spec, self.source, self.visits, self.about = spec, source, match.visits, named.about
         self.counts = {**match.counts, **named.counts}
@@ -71,7 +85,7 @@ class ModalityIntake:
         self._scan.run(after)
         if progress.begun:
             progress.save(step, self._scan.saved())
-        self._scanned = self._scan.finish(self.spec.name)
+        self._scanned = self._scan.finish(self.spec.name, self._may_be_empty)
         self.counts["without_values"] = int(((self.visits >= 0) & ~self._scanned.measured).sum())
 
     @property
@@ -87,7 +101,7 @@ class ModalityIntake:
     def write(self, writer: StoreWriter, kept: np.ndarray, progress: Progress, tell: Tell) -> dict[str, Any]:
         """The second pass: every row of a visit in ``kept`` to its place. Returns the entry of the manifest."""
         scanned, source, spec = self.scanned, self.source, self.spec
-        stored = np.full(int(max(kept.max(initial=-1), self.visits.max())) + 1, -1, dtype=np.int64)
+        stored = np.full(max(int(kept.max(initial=0)), int(self.visits.max())) + 1, -1, dtype=np.int64)
         stored[kept] = np.arange(len(kept))
         row_in_store = np.where(scanned.measured, stored[self.visits], -1)
         order = np.flatnonzero(row_in_store >= 0)

@@ -27,10 +27,10 @@ class ReadOutcome:
     listed: bool = True
     """The yaml gives the classes; otherwise they are those that occur."""
 
-    def keep(self, rows: np.ndarray) -> "ReadOutcome":
-        """The same at these visits only."""
+    def keep(self, rows: np.ndarray, *, narrow: bool = True) -> "ReadOutcome":
+        """The same at these visits only; ``narrow`` keeps of classes that are not listed those that occur there."""
         columns = {key: series.iloc[rows].reset_index(drop=True) for key, series in self.columns.items()}
-        if self.spec.kind != "class" or self.listed:
+        if self.spec.kind != "class" or self.listed or not narrow:
             return replace(self, columns=columns)
         occurring = set(columns[self.spec.name].dropna())
         classes = tuple(label for label in self.spec.classes if label in occurring)

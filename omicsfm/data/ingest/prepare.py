@@ -1,7 +1,6 @@
 """Tables in, a checked store out: what ``omicsfm prepare`` does."""
 
-import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,11 @@ import pandas as pd
 
 from omicsfm.data.ingest.annotated import AnnotatedMatrix
 from omicsfm.data.ingest.annotated_file import AnnotatedFile
+from omicsfm.data.ingest.attempt import attempt, check_space
 from omicsfm.data.ingest.blocks import MatrixSource
 from omicsfm.data.ingest.cohort import CohortFile
 from omicsfm.data.ingest.cohort_source import read_cohort
+from omicsfm.data.ingest.columns import as_text
 from omicsfm.data.ingest.hashes import hashed_meanwhile
 from omicsfm.data.ingest.join import key_columns, match_rows, visit_keys
 from omicsfm.data.ingest.leakage import check_names
@@ -20,49 +21,44 @@ from omicsfm.data.ingest.mapped_matrix import in_namespace
 from omicsfm.data.ingest.matrices import open_matrix
 from omicsfm.data.ingest.modality_intake import ModalityIntake
 from omicsfm.data.ingest.outcomes import ReadOutcome, check_outcome, read_outcome
-from omicsfm.data.ingest.progress import BusyError, Display, Progress, key_of
+from omicsfm.data.ingest.part import TARGETS, Part
+from omicsfm.data.ingest.progress import Display, Progress, key_of
 from omicsfm.data.ingest.visits import Visits, aside_keys, read_visits
 from omicsfm.data.store import OmicsStore
-from omicsfm.data.store_writer import StoreWriter, space_of
+from omicsfm.data.store_writer import StoreWriter
 from omicsfm.errors import InputError, closest
 
 
-def prepare(cohort: Path, store: Path) -> OmicsStore:
+def prepare(cohort: Path, store: Path, part: Part | None = None) -> OmicsStore:
     """Read a COHORT.yaml, or a .h5mu (or .h5ad) that holds its own mapping, and write a store.
 
     Each matrix is read twice, in blocks: everything is checked before a value is written, and memory does not grow
     with the visits beyond their table. The counts of rows, matches and outcomes are in the store's manifest under
     ``source``. Stopped by a kill, a full disk or Ctrl-C, the same call goes on from the last block that was kept.
+    With ``part`` only the visits of some participants are prepared, into a folder beside ``store``, for ``merge``.
 
     Raises:
         InputError: The yaml, a table or what they hold is at fault and nothing is left behind; or the disk is full,
             and what was done is kept.
     """
     cohort = Path(cohort)
+    store = Path(store) if part is None else part.folder(Path(store))
     said, annotated = read_cohort(cohort)
     writer, files = StoreWriter(store), _files(cohort, said)
-    progress = Progress(writer.partial, key_of(said, files))
-    try:
-        with hashed_meanwhile(files) as hashes:
-            _prepare(said, annotated, writer, progress, hashes)
-    except BusyError:
-        raise
-    except InputError:
-        progress.discard()
-        raise
-    except OSError as error:
-        progress.release()
-        raise InputError(
-            f"{store}: cannot be written ({error.strerror or error}). What was done is kept in {writer.partial}: solve "
-            "that and run the same command again, or delete the folder."
-        ) from None
-    finally:
-        progress.release()
+    progress = Progress(writer.partial, key_of((said, part), files))
+    with attempt(writer, progress), hashed_meanwhile(files) as hashes:
+        _prepare(said, annotated, part, files, writer, progress, hashes)
     return OmicsStore.open(store)
 
 
 def _prepare(
-    said: CohortFile, annotated: AnnotatedFile | None, writer: StoreWriter, progress: Progress, hashes: Any
+    said: CohortFile,
+    annotated: AnnotatedFile | None,
+    part: Part | None,
+    files: set[Path],
+    writer: StoreWriter,
+    progress: Progress,
+    hashes: Callable[[], dict[str, str]],
 ) -> None:
     visits = read_visits(said, None if annotated is None else annotated.obs())
     outcomes = [
@@ -71,25 +67,32 @@ def _prepare(
         )
         for rule in said.outcomes.values()
     ]
-    modalities = _open(said, annotated, visits, outcomes, progress.folder)
-    _check_space(writer, sum(own.bytes_needed() for own in modalities.values()))
+    targets = _targets(visits, outcomes)
+    modalities = _open(said, annotated, part, visits, targets, progress.folder)
+    check_space(writer, sum(own.bytes_needed() for own in modalities.values()))
     display = Display(2 * sum(own.rows for own in modalities.values()))
     before = 0
     for name, own in modalities.items():
         own.scan(progress, lambda done, name=name, before=before: display.at(before + done, f"check {name}"))  # type: ignore[misc]
         before += own.rows
-    kept = _visits_with(said, modalities, len(visits.table))
+    kept = _visits_with(said, modalities, len(visits.table), may_be_none=part is not None)
     final = visits.keep(kept)
-    first = ~final.store["participant_id"].duplicated().to_numpy()
-    known = [outcome.keep(kept) for outcome in outcomes]
-    counts = {outcome.spec.name: check_outcome(outcome, first_visits=first) for outcome in known}
+    known = [outcome.keep(kept, narrow=part is None) for outcome in outcomes]
+    counts = {} if part is not None else _checked(final, known)
     entries = {}
     for name, own in modalities.items():
         tell = lambda done, name=name, before=before: display.at(before + done, f"write {name}")  # noqa: E731
         entries[name] = own.write(writer, kept, progress, tell)
         before += own.rows
     display.close()
-    source = {"files": hashes(), **_source(visits, modalities, kept), "outcomes": counts}
+    source = {"files": hashes(), **_source(visits, part, modalities, kept)}
+    if part is None:
+        source["outcomes"] = counts
+    else:  # what only the whole can judge is left to the merge
+        listed = {outcome.spec.name: outcome.listed for outcome in outcomes}
+        source["part"] = part.record(key_of(said, files), listed)
+        texts = {described: as_text(series.iloc[kept]) for described, series in targets.items()}
+        pd.DataFrame(texts).reset_index(drop=True).to_parquet(writer.partial / TARGETS)
     progress.finish()
     columns = {name: series for outcome in known for name, series in outcome.columns.items()}
     writer.finish(
@@ -117,7 +120,12 @@ def _files(cohort: Path, said: CohortFile) -> set[Path]:
 
 
 def _open(
-    said: CohortFile, annotated: AnnotatedFile | None, visits: Visits, outcomes: list[ReadOutcome], scratch: Path
+    said: CohortFile,
+    annotated: AnnotatedFile | None,
+    part: Part | None,
+    visits: Visits,
+    targets: Mapping[str, pd.Series],
+    scratch: Path,
 ) -> dict[str, ModalityIntake]:
     """Match the rows of every modality to the visits, before a value is read."""
     columns = list(visits.table.columns)
@@ -130,10 +138,10 @@ def _open(
                 raise InputError(f"{said.where}: there is no modality '{name}' in the file; {closest(name, members)}.")
             sources[name] = AnnotatedMatrix(spec, annotated, ())
         else:
-            theirs = [key_columns(said, part, columns)[1] for part in spec.parts or (spec,)]
+            theirs = [key_columns(said, file, columns)[1] for file in spec.parts or (spec,)]
             sources[name] = open_matrix(spec, theirs, scratch)
     _refuse_clinical(said, visits, sources)
-    targets = _targets(visits, outcomes)
+    mine = None if part is None else part.visits(visits.store["participant_id"])
     opened = {}
     for name, source in sources.items():
         own, theirs_first = keys[name]
@@ -148,7 +156,11 @@ def _open(
             ),
         )
         named = in_namespace(said.modalities[name], source)
-        opened[name] = ModalityIntake(named, match, visits=visits.store, outcomes=targets)
+        if part is None or mine is None:
+            opened[name] = ModalityIntake(named, match, visits=visits.store, outcomes=targets)
+        else:
+            own_match = part.own(match, mine)
+            opened[name] = ModalityIntake(named, own_match, visits=visits.store, outcomes={}, may_be_empty=True)
     return opened
 
 
@@ -172,7 +184,15 @@ def _refuse_clinical(said: CohortFile, visits: Visits, sources: Mapping[str, Mat
         check_names(said.modalities[name], own.features, clinical, table)
 
 
-def _visits_with(said: CohortFile, modalities: Mapping[str, ModalityIntake], visits: int) -> np.ndarray:
+def _checked(final: Visits, outcomes: list[ReadOutcome]) -> dict[str, dict[str, int]]:
+    """Counts of every outcome over the visits of the store."""
+    first = ~final.store["participant_id"].duplicated().to_numpy()
+    return {outcome.spec.name: check_outcome(outcome, first_visits=first) for outcome in outcomes}
+
+
+def _visits_with(
+    said: CohortFile, modalities: Mapping[str, ModalityIntake], visits: int, *, may_be_none: bool
+) -> np.ndarray:
     """Places of the visits that have every required modality, and at least one."""
     has = {}
     for name, own in modalities.items():
@@ -181,7 +201,7 @@ def _visits_with(said: CohortFile, modalities: Mapping[str, ModalityIntake], vis
     kept = np.logical_or.reduce(list(has.values()))
     for name in said.require:
         kept &= has[name]
-    if not kept.any():
+    if not (kept.any() or may_be_none):
         raise InputError(
             f"{said.where}: no visit has all of {', '.join(said.require)}. "
             + ", ".join(f"{name}: {int(own.sum()):,} visits" for name, own in has.items())
@@ -189,23 +209,18 @@ def _visits_with(said: CohortFile, modalities: Mapping[str, ModalityIntake], vis
     return np.flatnonzero(kept)
 
 
-def _check_space(writer: StoreWriter, needed: int) -> None:
-    """Refuse before hours of work what the disk cannot hold."""
-    folder = next(parent for parent in writer.partial.resolve().parents if parent.exists())
-    free = shutil.disk_usage(folder).free + (space_of(writer.partial) if writer.partial.exists() else 0)
-    if needed > free:
-        raise InputError(
-            f"{writer.path}: the store may take {needed / 1e9:,.1f} GB, but {folder} has {free / 1e9:,.1f} GB free. "
-            "Make room, or name a STORE on another disk."
-        )
-
-
-def _source(visits: Visits, modalities: Mapping[str, ModalityIntake], kept: np.ndarray) -> dict[str, Any]:
+def _source(
+    visits: Visits, part: Part | None, modalities: Mapping[str, ModalityIntake], kept: np.ndarray
+) -> dict[str, Any]:
     in_any = len(np.unique(np.concatenate([own.measured_visits() for own in modalities.values()])))
+    rows, everybody = visits.counts, len(visits.table)
+    if part is not None:
+        everybody = int(part.visits(visits.store["participant_id"]).sum())
+        rows = rows if part.number == 1 else dict.fromkeys(rows, 0)
     return {
         "visits": {
-            **visits.counts,
-            "without_any_modality": len(visits.table) - in_any,
+            **rows,
+            "without_any_modality": everybody - in_any,
             "without_a_required_modality": in_any - len(kept),
             "in_store": len(kept),
         },

@@ -134,15 +134,15 @@ class Display:
     def __init__(self, total: int) -> None:
         from tqdm import tqdm
 
-        self._total, self._done = total, 0
+        self._total, self.done = total, 0
         self._said = time.monotonic()
         self._bar = tqdm(total=total, unit="row", unit_scale=True, delay=1.0, disable=not sys.stderr.isatty())
 
     def at(self, done: int, doing: str) -> None:
         """So many rows are done, and this is being done."""
         self._bar.set_description(doing, refresh=False)
-        self._bar.update(done - self._done)
-        self._done = done
+        self._bar.update(done - self.done)
+        self.done = done
         if self._bar.disable and time.monotonic() - self._said > LOG_SECONDS:
             self._said = time.monotonic()
             print(f"{doing}: {done:,} of {self._total:,} rows", file=sys.stderr, flush=True)

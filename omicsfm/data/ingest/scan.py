@@ -56,7 +56,7 @@ class Scan:
         self.state["next"][()] = len(self.source.keys)
         after_block(len(self.source.keys))
 
-    def finish(self, name: str) -> "Scanned":
+    def finish(self, name: str, may_be_empty: bool = False) -> "Scanned":
         """Judge.
 
         Raises:
@@ -65,7 +65,7 @@ class Scan:
         self.source.finish()
         state, found = self.state, self.visits >= 0
         measured = state["measured"] & found
-        if not measured.any():
+        if not (measured.any() or may_be_empty):
             raise InputError(
                 f"{name}: {int(found.sum()):,} rows match a visit but hold no value. An empty modality cannot be "
                 "prepared: leave it out of modalities, or check columns and the file."
