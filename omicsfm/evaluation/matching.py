@@ -55,18 +55,22 @@ def match_features(checkpoint: Checkpoint, store: OmicsStore) -> dict[str, dict[
 
 
 def measured_share(checkpoint: Checkpoint, store: OmicsStore, rows: Int[np.ndarray, " rows"]) -> dict[str, float]:
-    """For each shared modality, the mean share of the checkpoint's features with a value at these store rows."""
+    """For each shared modality, the mean share of the checkpoint's features, of several training cohorts of the nearest
+    one's, with a value at these store rows.
+    """
     shares = {}
     for name, space in checkpoint.features.items():
         if name not in store.modalities or not len(rows):
             continue
         matrix = store.modalities[name]
-        known = space.align(matrix.features).position >= 0
+        alignment = space.align(matrix.features)
+        panel = space.panels.get(alignment.nearest, np.arange(len(space)))
+        known = np.isin(alignment.position, panel)
         values = sum(
             int((~np.isnan(matrix.read(rows[start : start + ROWS_AT_ONCE])[0][:, known])).sum())
             for start in range(0, len(rows), ROWS_AT_ONCE)
         )
-        shares[name] = values / (len(rows) * len(space))
+        shares[name] = values / (len(rows) * len(panel))
     return shares
 
 
