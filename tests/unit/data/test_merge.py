@@ -110,7 +110,8 @@ def test_a_copy_of_an_outcome_is_found_when_the_parts_meet(tmp_path: Path) -> No
     parts = parts_of(cohort, 2)
     with pytest.raises(InputError, match=r"feature 'z' equals outcome crp \(column crp\)"):
         merge(tmp_path / "store", parts)
-    assert not list(tmp_path.glob("*store.partial")) and not (tmp_path / "store").exists()
+    assert not list(tmp_path.glob("*store.partial"))
+    assert not (tmp_path / "store").exists()
 
 
 def test_an_outcome_is_judged_when_the_parts_meet(tmp_path: Path) -> None:
