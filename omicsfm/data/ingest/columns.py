@@ -120,7 +120,8 @@ class ColumnRule:
         for key in node:
             if key not in known:
                 raise InputError(f"{where}: '{key}' is not a key of a column rule; {closest(str(key), known)}.")
-        if ("from" in node) == ("value" in node):
+        named, constant = node.get("from"), node.get("value")
+        if (named is None) == (constant is None) or not isinstance(named or constant or 0, str | int | float):
             raise InputError(f"{where}: give either from (a column) or value (a constant), found {dict(node)!r}.")
         if "value" in node and len(node) > 1:
             raise InputError(f"{where}: a constant (value) takes no other key, found {', '.join(map(str, node))}.")
@@ -131,14 +132,14 @@ class ColumnRule:
         if values is not None and not isinstance(values, Mapping):
             raise InputError(f"{where}: values must map old values to new ones, found {values!r}.")
         bands = node.get("bands")
-        if bands is not None and not (isinstance(bands, list) and bands and list(bands) == sorted(set(bands))):
+        if bands is not None and not _rising(bands):
             raise InputError(f"{where}: bands must be a list of rising limits, found {bands!r}.")
         labels = node.get("labels")
         if labels is not None and not (isinstance(labels, list) and len(labels) == len(bands or ()) + 1 > 1):
             raise InputError(f"{where}: labels must name each band, one more than there are limits; found {labels!r}.")
         return cls(
-            column=node.get("from"),
-            constant=node.get("value"),
+            column=None if named is None else str(named),
+            constant=constant,
             pattern=pattern,
             values=None if values is None else {str(old): new for old, new in values.items()},
             bands=None if bands is None else tuple(float(limit) for limit in bands),
@@ -187,6 +188,12 @@ class ColumnRule:
         place = np.searchsorted(np.asarray(self.bands), number.to_numpy(), side="right")
         banded = pd.Series(np.asarray(labels, dtype=object)[np.minimum(place, len(limits))], index=number.index)
         return banded.where(number.notna(), None)
+
+
+def _rising(limits: Any) -> bool:
+    """A list of numbers, each above the one before."""
+    numbers = isinstance(limits, list) and all(isinstance(n, int | float) and not isinstance(n, bool) for n in limits)
+    return numbers and len(limits) > 0 and all(low < high for low, high in pairwise([-np.inf, *limits]))
 
 
 def compile_pattern(pattern: Any, where: str) -> re.Pattern[str]:

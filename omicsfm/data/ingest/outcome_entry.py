@@ -24,15 +24,15 @@ def parse_outcome(name: str, node: Any, where: str) -> OutcomeRule:
         InputError: A key is missing or unknown, or a value is wrong.
     """
     check_name(name, where)
-    kind = mapping(node, where).get("kind")
+    kind = str(mapping(node, where).get("kind"))
     if kind == "competing_risks":
         raise InputError(
             f"{where}: kind competing_risks is not supported; supported: {', '.join(BY_KIND)}. For one cause, use "
             "kind: survival with event: CAUSE_COLUMN and event_if: {equals: CAUSE} (other causes count as censored)."
         )
     if kind not in BY_KIND:
-        raise InputError(f"{where}: kind '{kind}' is not known; {closest(str(kind), BY_KIND)}.")
-    entry = mapping(node, where, BY_KIND[kind])
+        raise InputError(f"{where}: kind '{kind}' is not known; {closest(kind, BY_KIND)}.")
+    entry = {key: own for key, own in mapping(node, where, BY_KIND[kind]).items() if own is not None}
     level = entry.get("level", "visit")
     if level not in LEVELS:
         raise InputError(f"{where}: level '{level}' is not known; {closest(str(level), LEVELS)}.")
