@@ -4,20 +4,37 @@ No step of the intake holds a whole matrix. A reader knows the keys and the feat
 blocks; a check sees every block that belongs to the cohort's visits and speaks at the end.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Int
 from scipy import sparse
 
-Key = tuple[str, ...]
+Key = str
+"""What identifies a visit: one text, or several joined. A million keys of one part cost no more than their texts."""
+JOINT = "\x1f"  # ASCII's unit separator, which no identifier holds
 Values: TypeAlias = np.ndarray | sparse.csr_matrix | sparse.csr_array
 BEYOND_FLOAT32 = np.errstate(over="ignore")
 """Around what becomes float32: 1e39 becomes infinite, which the check of the scale refuses by place."""
 CELLS = 2_000_000
 """Most cells of a dense block, or stored entries of a sparse one; one row may hold more."""
+
+
+def keys_from(parts: Sequence[pd.Series]) -> list[Key | None]:
+    """The keys whose parts stand in these columns of text; None where a part is empty."""
+    first, *others = (part.tolist() for part in parts)
+    if not others:
+        return first
+    rows = zip(first, *others, strict=True)
+    return [None if any(part is None for part in row) else JOINT.join(row) for row in rows]
+
+
+def shown(key: Key | None) -> str:
+    """A key for people."""
+    return (key or "").replace(JOINT, " / ")
 
 
 @dataclass(frozen=True)

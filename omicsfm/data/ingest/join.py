@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from omicsfm.data.ingest.blocks import Key
+from omicsfm.data.ingest.blocks import Key, keys_from, shown
 from omicsfm.data.ingest.cohort import CohortFile, ModalitySpec
 from omicsfm.data.ingest.columns import as_text, column_of
 from omicsfm.data.ingest.tables import kind_of
@@ -25,7 +25,7 @@ class Match:
 def visit_keys(table: pd.DataFrame, columns: tuple[str, ...], where: str) -> list[Key | None]:
     """The key of each visit in these columns of the visits table; None where a part is empty."""
     parts = [as_text(column_of(table, column, where)) for column in columns]
-    return [None if any(part is None for part in row) else row for row in zip(*parts, strict=True)]
+    return keys_from(parts)
 
 
 def key_columns(
@@ -87,8 +87,10 @@ def match_rows(
     _refuse_repeats(
         own, f"{name}: the matrix's key ({labels[1]})", "Keep one row per visit, or average replicates first."
     )
-    place = {key: visit for visit, key in enumerate(keys) if key is not None}
-    found = np.array([place.get(key, -1) if key is not None else -1 for key in own], dtype=np.int64)
+    known, sought = (pd.Series(side, dtype=object).dropna() for side in (keys, own))
+    places = pd.Index(known).get_indexer(pd.Index(sought))
+    found = np.full(len(own), -1, dtype=np.int64)
+    found[sought.index[places >= 0]] = known.index[places[places >= 0]]
     matched = int((found >= 0).sum())
     if not matched:
         raise InputError(
@@ -109,12 +111,12 @@ def match_rows(
 
 
 def _refuse_repeats(keys: Sequence[Key | None], where: str, way_out: str) -> None:
-    seen: set[Key] = set()
-    repeated = [key for key in keys if key is not None and (key in seen or seen.add(key))]  # type: ignore[func-returns-value]
-    if repeated:
-        raise InputError(f"{where} has {len(repeated):,} duplicates (first: '{' / '.join(repeated[0])}'). {way_out}")
+    known = pd.Series(keys, dtype=object).dropna()
+    repeated = known[known.duplicated()]
+    if len(repeated):
+        raise InputError(f"{where} has {len(repeated):,} duplicates (first: '{shown(repeated.iloc[0])}'). {way_out}")
 
 
 def _examples(keys: Sequence[Key | None]) -> str:
     first = [key for key in keys[:1000] if key is not None][:3]
-    return ", ".join(f"'{' / '.join(key)}'" for key in first) or "all empty"
+    return ", ".join(f"'{shown(key)}'" for key in first) or "all empty"

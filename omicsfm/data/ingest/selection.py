@@ -4,7 +4,7 @@ import re
 
 import pandas as pd
 
-from omicsfm.data.ingest.blocks import Key
+from omicsfm.data.ingest.blocks import Key, keys_from
 from omicsfm.data.ingest.cohort import ModalitySpec
 from omicsfm.data.ingest.columns import ColumnRule, as_text
 from omicsfm.data.ingest.tables import numbered, repeated_in
@@ -47,7 +47,7 @@ def keys_of(spec: ModalitySpec, table: pd.DataFrame, key_columns: tuple[str, ...
     for column in key_columns:
         rule = ColumnRule(column=column, pattern=spec.key_pattern)
         parts.append(as_text(rule.apply(table, f"{spec.name}: key")))
-    return [None if any(part is None for part in row) else row for row in zip(*parts, strict=True)]
+    return keys_from(parts)
 
 
 def _matching(spec: ModalitySpec, key: str, wanted: tuple[str, ...] | str, names: list[str]) -> set[str]:

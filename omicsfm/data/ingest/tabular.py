@@ -97,7 +97,7 @@ class ColumnsAreVisits:
         self._visits = [name for name in names if name != id_column and name not in dropped]
         rule = ColumnRule(column="visit", pattern=spec.key_pattern)
         headers = as_text(rule.apply(pd.DataFrame({"visit": self._visits}), f"{spec.name}: key"))
-        self.keys: list[Key | None] = [None if header is None else (header,) for header in headers]
+        self.keys: list[Key | None] = headers.tolist()
         self.parts: tuple[int, ...] = (0,)
         self.has, self.states_limits = np.ones((1, len(self.features)), bool), True
         self._cells = CellReader(spec, self._visits)

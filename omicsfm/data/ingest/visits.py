@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from omicsfm.data.ingest.blocks import Key
+from omicsfm.data.ingest.blocks import Key, shown
 from omicsfm.data.ingest.cohort import OPTIONAL_COLUMNS, CohortFile, LookupSpec, VisitsSpec
 from omicsfm.data.ingest.columns import ColumnRule, as_number, as_text, column_of, numbers_in
 from omicsfm.data.ingest.join import visit_keys
@@ -30,7 +30,9 @@ class Visits:
     counts: dict[str, int]
 
     def keep(self, rows: np.ndarray) -> "Visits":
-        """The same with these rows only."""
+        """The same with these rows only, which are in order and no row twice."""
+        if len(rows) == len(self.table):
+            return self
         return replace(
             self, table=self.table.iloc[rows].reset_index(drop=True), store=self.store.iloc[rows].reset_index(drop=True)
         )
@@ -168,9 +170,7 @@ def _look_up(table: pd.DataFrame, lookup: LookupSpec, where: str) -> tuple[pd.Da
     place: dict[Key, int] = {}
     for row, key in enumerate(keys):
         if key in place:
-            raise InputError(
-                f"{where}: key '{' / '.join(key or ())}' appears twice; keep one row per key, by hand or with where."
-            )
+            raise InputError(f"{where}: key '{shown(key)}' appears twice; keep one row per key, by hand or with where.")
         if key is not None:
             place[key] = row
     found = np.array([place.get(key, -1) if key is not None else -1 for key in own_keys])
