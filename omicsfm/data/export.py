@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from omicsfm.data.buffers import Buffers
-from omicsfm.data.export_tables import exported_tables
+from omicsfm.data.export_tables import exported_features, exported_tables
 from omicsfm.data.ingest.blocks import CELLS
 from omicsfm.data.store import OmicsStore
 from omicsfm.data.stored_matrix import StoredMatrix
@@ -62,7 +62,7 @@ def _write_tables(store: OmicsStore, file: Path) -> None:
         members = {
             name: anndata.AnnData(
                 obs=pd.DataFrame(index=obs.index[np.asarray(matrix.rows)]),
-                var=pd.DataFrame(index=pd.Index(matrix.features.ids, name="feature_id")),
+                var=exported_features(store, name),
             )
             for name, matrix in store.modalities.items()
         }

@@ -1,11 +1,13 @@
 """A store's tables as the ``.obs`` of a .h5mu, and the mapping that says what its columns mean."""
 
+import json
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from omicsfm.contracts import OutcomeSpec
+from omicsfm.data.ingest.annotated import LISTS
 from omicsfm.data.ingest.cohort import OPTIONAL_COLUMNS
 from omicsfm.data.ingest.leakage import plain_name
 from omicsfm.data.store import OmicsStore
@@ -43,11 +45,24 @@ def exported_tables(store: OmicsStore) -> tuple[pd.DataFrame, dict[str, Any]]:
     return obs, said
 
 
+def exported_features(store: OmicsStore, modality: str) -> pd.DataFrame:
+    """The ``.var`` of a modality: ids as its index, and what the store keeps beside them; lists as JSON."""
+    table = pd.read_parquet(store.path / "modalities" / modality / "features.parquet").set_index("feature_id")
+    lists = {name: [json.dumps(list(cell)) for cell in table[name]] for name in LISTS if name in table}
+    return table.assign(**lists)
+
+
 def _modality(store: OmicsStore, name: str, obs: pd.DataFrame) -> dict[str, Any]:
     features = store.modalities[name].features
     taken = {plain_name(str(column)) for column in (*obs.columns, obs.index.name)}
     allow = [feature for feature in features.ids if plain_name(feature) in taken]
-    entry = {"namespace": features.namespace, "scale": features.scale, "platform": features.platform, "allow": allow}
+    entry = {
+        "namespace": features.namespace,
+        "scale": features.scale,
+        "platform": features.platform,
+        "allow": allow,
+        "about": list(exported_features(store, name).columns),
+    }
     return {key: value for key, value in entry.items() if value}
 
 

@@ -1,9 +1,11 @@
 """The matrix of a .h5ad or .h5mu file, read in blocks of rows."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from omicsfm.data.ingest.annotated_file import AnnotatedFile
 from omicsfm.data.ingest.blocks import Block, Key
@@ -12,6 +14,9 @@ from omicsfm.data.ingest.columns import as_text
 from omicsfm.data.ingest.hdf5_matrix import WIDEST, StoredArray, open_array
 from omicsfm.data.ingest.selection import keys_of, select, told_apart
 from omicsfm.errors import InputError, closest
+
+LISTS = ("source_ids",)
+"""Columns of a store's features that hold several texts each."""
 
 
 class AnnotatedMatrix:
@@ -68,6 +73,19 @@ class AnnotatedMatrix:
 
     def finish(self) -> None:
         """Nothing is left to say: HDF5 arrays of numbers hold numbers."""
+
+    def about(self, columns: Sequence[str]) -> pd.DataFrame:
+        """What .var says of each feature; a column of lists is read from JSON, as an export writes it.
+
+        Raises:
+            InputError: .var has no such column.
+        """
+        known = self._file.columns(f"{self._member}/var")
+        for column in columns:
+            if column not in known[1:]:
+                raise InputError(f"{self.spec.name}: .var has no column '{column}'; {closest(column, known[1:])}.")
+        table = self._file.var(self._member, list(columns)).iloc[self._columns].reset_index(drop=True)
+        return table.assign(**{name: [json.loads(cell) for cell in table[name]] for name in LISTS if name in table})
 
     def _part(self, values: Any, rows: np.ndarray) -> Any:
         if len(rows) < values.shape[0]:

@@ -107,6 +107,8 @@ class ModalitySpec:
     """Namespace that the features are mapped to, by the tables of identifiers in ``mapping``."""
     mapping: tuple[Path, ...] = ()
     peaks: Peaks | None = None
+    about: tuple[str, ...] = ()
+    """Columns of .var that the store keeps of each feature beside its id."""
     parts: tuple["ModalitySpec", ...] = ()
     """Several files whose rows continue each other, each described by itself; ``path`` is the first."""
 

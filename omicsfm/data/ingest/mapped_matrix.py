@@ -15,6 +15,7 @@ from jaxtyping import Bool, Int
 from scipy import sparse
 
 from omicsfm.data.identifiers.build import read_mapping
+from omicsfm.data.ingest.annotated import AnnotatedMatrix
 from omicsfm.data.ingest.blocks import Block, Key, MatrixSource
 from omicsfm.data.ingest.cohort import ModalitySpec
 from omicsfm.data.ingest.peaks import read_peaks
@@ -76,6 +77,12 @@ def in_namespace(spec: ModalitySpec, source: MatrixSource) -> Named:
         about = pd.DataFrame({"source_ids": [[source.features[old] for old in places] for places in plan.columns]})
         source = MappedMatrix(source, plan, summed=spec.scale in SUMMED)
         spec = replace(spec, namespace=spec.map_to)
+    if spec.about:
+        if not isinstance(source, AnnotatedMatrix):
+            raise InputError(
+                f"{spec.name}: about names columns of .var: it goes with a .h5ad or .h5mu, without map_to."
+            )
+        about = source.about(spec.about)
     if spec.peaks is not None:
         about[list(peaks.columns)] = peaks.reindex(source.features).to_numpy()
     return Named(spec, source, counts, about)

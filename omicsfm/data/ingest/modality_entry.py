@@ -29,7 +29,7 @@ OF_A_MATRIX = (
     "repeated_features",
     "where",
 )
-KNOWN = (*OF_A_MATRIX, "namespace", "platform", "map_to", "mapping", "peaks")
+KNOWN = (*OF_A_MATRIX, "namespace", "platform", "map_to", "mapping", "peaks", "about")
 
 
 def parse_modality(name: str, node: Any, file: str, folder: Path | None) -> ModalitySpec:
@@ -99,6 +99,7 @@ def _matrix(name: str, entry: Mapping[str, Any], where: str, folder: Path | None
         platform=str(entry.get("platform", "")),
         map_to=text_or_none(entry.get("map_to")),
         mapping=_mapping(entry, where, folder),
+        about=names(entry.get("about"), f"{where}.about"),
         peaks=None if entry.get("peaks") is None else _peaks(entry["peaks"], f"{where}.peaks", folder),
     )
 

@@ -1,8 +1,11 @@
 """A store that is exported and prepared again is the same store, to the last bit."""
 
+import json
+import shutil
 from pathlib import Path
 
 import anndata
+import h5py
 import mudata
 import numpy as np
 import pandas as pd
@@ -13,14 +16,17 @@ from scipy import sparse
 from omicsfm.data.export import export_store
 from omicsfm.data.ingest.prepare import prepare
 from omicsfm.data.store import OmicsStore
+from omicsfm.data.store_writer import StoreWriter
 from omicsfm.errors import InputError
+from omicsfm.features import FeatureSpace
 
 N = 40
 
 
-@pytest.fixture
-def cohort(tmp_path: Path) -> OmicsStore:
-    """Sparse counts, a dense panel with all three kinds of cell, and every kind of column and outcome."""
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> OmicsStore:
+    """Sparse counts, a dense panel with all three kinds of cell, and every kind of column and outcome; read it only."""
+    tmp_path = tmp_path_factory.mktemp("export")
     rng = np.random.default_rng(5)
     people = np.repeat(np.arange(N // 2), 2)
     clinical = pd.DataFrame(
@@ -82,6 +88,12 @@ def cohort(tmp_path: Path) -> OmicsStore:
     return prepare(tmp_path / "COHORT.yaml", tmp_path / "store")
 
 
+@pytest.fixture(scope="module")
+def returned(cohort: OmicsStore, tmp_path_factory: pytest.TempPathFactory) -> OmicsStore:
+    """The cohort after the round trip."""
+    return again(cohort, tmp_path_factory.mktemp("returned"))
+
+
 def again(store: OmicsStore, folder: Path) -> OmicsStore:
     return prepare(export_store(store, folder / "out" / "export.h5mu"), folder / "again")
 
@@ -91,19 +103,19 @@ def assert_same(ours: OmicsStore, theirs: OmicsStore) -> None:
         assert ours.manifest.get(key) == theirs.manifest.get(key), key
 
 
-def test_the_round_trip_gives_the_same_fingerprint(cohort, tmp_path) -> None:
+def test_the_round_trip_gives_the_same_fingerprint(cohort, returned) -> None:
     assert cohort.modalities["transcriptome"].layout == "csr"
     assert cohort.manifest["modalities"]["proteome"]["below_limit"] == 2
-    assert_same(cohort, again(cohort, tmp_path))
+    assert_same(cohort, returned)
 
 
 def test_the_round_trip_of_a_simulated_cohort_gives_the_same_fingerprint(simulated_store, tmp_path) -> None:
     assert_same(simulated_store, again(simulated_store, tmp_path))
 
 
-def test_the_three_states_of_a_cell_survive(cohort, tmp_path) -> None:
+def test_the_three_states_of_a_cell_survive(cohort, returned) -> None:
     rows = np.arange(len(cohort))
-    for name, matrix in again(cohort, tmp_path).modalities.items():
+    for name, matrix in returned.modalities.items():
         values, below = matrix.read(rows)
         first, first_below = cohort.modalities[name].read(rows)
         np.testing.assert_array_equal(values, first)
@@ -112,8 +124,8 @@ def test_the_three_states_of_a_cell_survive(cohort, tmp_path) -> None:
     assert (below.sum(), np.isnan(values[:37]).sum(), (values == 0).sum()) == (2, 1, 1)
 
 
-def test_an_export_is_what_mudata_reads(cohort, tmp_path) -> None:
-    path = export_store(cohort, tmp_path / "export.h5mu")
+def test_an_export_is_what_mudata_reads(cohort, returned) -> None:
+    path = returned.path.parent / "out" / "export.h5mu"
     with mudata.set_options(pull_on_update=False):
         read = mudata.read_h5mu(path)
     proteome = read.mod["proteome"]
@@ -129,6 +141,39 @@ def test_an_export_is_what_mudata_reads(cohort, tmp_path) -> None:
 def test_blocks_of_any_size_give_the_same_file(cohort, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("omicsfm.data.export.CELLS", 50)
     assert_same(cohort, again(cohort, tmp_path))
+
+
+def test_what_a_store_keeps_of_each_feature_survives(tmp_path) -> None:
+    writer = StoreWriter(tmp_path / "store")
+    space = FeatureSpace("metabolome", ("HMDB0000001", "HMDB0000002", "peak_1"), "hmdb", "raw")
+    about = pd.DataFrame(
+        {
+            "source_ids": [["alanine"], ["citrate", "citric acid"], ["peak_1"]],
+            "mz": [np.nan, np.nan, 301.0875],
+            "retention_time": [np.nan, np.nan, 4.1],
+        }
+    )
+    matrix = writer.add(space, np.arange(3), about=about)
+    matrix.write(np.arange(3), np.arange(9, dtype=np.float32).reshape(3, 3))
+    visits = pd.DataFrame({"participant_id": ["a", "b", "c"], "visit": "1", "time_days": 0.0})
+    writer.finish(
+        name="peaks", people="peaks", visits=visits, outcomes=pd.DataFrame(index=range(3)), outcome_specs={},
+        modalities={"metabolome": matrix.close()},
+    )  # fmt: skip
+    store = OmicsStore.open(tmp_path / "store")
+    assert_same(store, again(store, tmp_path))
+
+
+def test_a_column_that_var_does_not_have_is_named(returned, tmp_path) -> None:
+    path = Path(shutil.copy(returned.path.parent / "out" / "export.h5mu", tmp_path))
+    with h5py.File(path, "r+") as file:
+        said = json.loads(file["uns/omicsfm"][()])
+        said["modalities"]["proteome"]["about"] = ["mz"]
+        del file["uns/omicsfm"]
+        file["uns"]["omicsfm"] = json.dumps(said)
+        file["uns/omicsfm"].attrs.update({"encoding-type": "string", "encoding-version": "0.2.0"})
+    with pytest.raises(InputError, match=r"proteome: \.var has no column 'mz'"):
+        prepare(path, tmp_path / "again")
 
 
 def test_a_wrong_name_and_a_failure_leave_nothing_behind(cohort, tmp_path, monkeypatch) -> None:
