@@ -211,6 +211,7 @@ def another_encoding(draw: Draw, t: Tables) -> None:
 WOUNDS = (
     cell_of_the_matrix, measured_cell, measured_cell, cell_of_the_clinical_table, name_of_a_column, row_twice,
     rows_missing, rows_in_another_order, columns_in_another_order, column_missing, column_more, ragged_row,
-    limits_declared, another_scale, mixed_line_ends, byte_order_mark, quotes, another_kind_of_file, cut_file, hurt_bytes,
+    limits_declared, another_scale, mixed_line_ends, byte_order_mark, quotes, another_kind_of_file, cut_file,
+    hurt_bytes,
     another_encoding,
 )  # fmt: skip
