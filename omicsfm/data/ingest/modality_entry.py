@@ -1,6 +1,7 @@
 """What a COHORT.yaml says of one modality."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -60,7 +61,7 @@ def parse_modality(name: str, node: Any, file: str, folder: Path | None) -> Moda
         parts.append(_matrix(name, {**entry, **own}, f"{where}.path[{place}]", folder))
     first = entry["path"][0]
     whole = _matrix(name, {**entry, "path": first["path"] if isinstance(first, Mapping) else first}, where, folder)
-    return ModalitySpec(**{**vars(whole), "parts": tuple(parts)})
+    return replace(whole, parts=tuple(parts))
 
 
 def _matrix(name: str, entry: Mapping[str, Any], where: str, folder: Path | None) -> ModalitySpec:
