@@ -139,7 +139,8 @@ def _tested(people: pd.DataFrame, folds: int, seed: int) -> Iterator[np.ndarray]
     few = len(groups) < min(MANY, len(people))
     units = people["label"] if few else groups
     sizes = units.value_counts()
-    label = units.to_numpy() if sizes.min() >= 2 and len(sizes) > 1 else np.zeros(len(units), dtype=int)
+    spread = len(sizes) > 1 and sizes.min() >= 2 and sizes.max() >= folds  # else there is nothing to balance
+    label = units.to_numpy() if spread else np.zeros(len(units), dtype=int)
     if few:
         kfold = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(units, label, people["group"])
     elif label.any():

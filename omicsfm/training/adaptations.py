@@ -15,15 +15,17 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from omicsfm.baselines.penalised import fit_penalised
-from omicsfm.baselines.stack import stack_weights
-from omicsfm.contracts import ClassLabel, Outcome, OutcomeSpec, Quantity, Survival
+from omicsfm.baselines.stack import Stacked, stack
+from omicsfm.contracts import OutcomeSpec, Survival
 from omicsfm.data.collate import BatchReader, read_outcome
 from omicsfm.inference import evidence
-from omicsfm.metrics.targets import ClassTarget, QuantityTarget, SurvivalTarget, Target
 from omicsfm.model.lora import add_low_rank, merge_low_rank
 from omicsfm.objectives.outcome import OutcomePrediction
 from omicsfm.training.fit import Rows, fit
+from omicsfm.training.members import Parts, fit_members, target_of
+from omicsfm.training.pooling import Pool
+
+ALONE = Stacked(weights=np.ones(1), slopes=np.ones(1), intercept=np.zeros(1))
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class TuningTask:
     """``rows`` cut by group, to choose the best epoch of what trains weights."""
     config: Mapping[str, Any]
     run_dir: Path | None = None
+    pool: Pool | None = None
+    """The training visits of all strata, where ``rows`` are those of one."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,7 @@ class Probe:
 
 class Stack:
     """A probe on the embedding, a linear model of all measured values and one of each modality's, weighted by their
-    held-out predictions.
+    held-out predictions. Within a stratum of a cohort also the same models of all strata together.
 
     All members are linear in what the head reads, so their weighted mean is one head. A weight of zero for the
     embedding leaves a linear baseline: this adaptation is not worse than one by more than the choice of the weights
@@ -130,44 +134,36 @@ def _tune(model: Any, task: TuningTask, *, learning_rate: float, adapt: Callable
     return Adapted(measured)
 
 
-def fill_head(model: Any, task: TuningTask, rows: np.ndarray, *, members: Sequence[tuple[str, ...]]) -> Adapted:
-    """Fit a penalised linear model to each member's part of the evidence and put their weighted mean into the head.
+def fill_head(model: Any, task: TuningTask, rows: np.ndarray, *, members: Sequence[Parts]) -> Adapted:
+    """Fit a penalised linear model to each member's part of the evidence and put them into the head; several are
+    stacked, together with those that the strata of the cohort share.
 
-    What is chosen is each member's weight, by the names of the parts it reads.
+    What is chosen is each member's weight.
     """
-    head, places = model.heads[task.outcome.name], model.evidence
-    known = evidence(model, task.reader, rows)
+    head, known = model.heads[task.outcome.name], evidence(model, task.reader, rows)
     outcome = read_outcome(task.reader.store, task.outcome, rows)
     target, groups = target_of(outcome, task.outcome), task.groups[rows]
-    columns = [np.concatenate([np.arange(known.shape[1])[places[part]] for part in parts]) for parts in members]
-    fits = [fit_penalised(known[:, own], target, groups=groups, seed=task.config["seed"]) for own in columns]
-    held_out = np.stack([linear.held_out for linear in fits])
-    weights = stack_weights(held_out, target) if len(fits) > 1 else np.ones(1)
+    fitted = fit_members(model, known, target, groups=groups, seed=task.config["seed"], members=members)
+    if len(fitted) > 1 and task.pool is not None:
+        fitted += task.pool.members(model, members, of=rows)
+    held_out = np.stack([member.fit.held_out for member in fitted])
+    stacked = stack(held_out, target) if len(fitted) > 1 else ALONE
 
-    coefficients = np.zeros((known.shape[1], len(fits[0].intercept)))
-    for weight, own, linear in zip(weights, columns, fits, strict=True):
-        coefficients[own] += weight * linear.coefficients
+    coefficients = np.zeros((known.shape[1], held_out.shape[2]))
+    for slope, member in zip(stacked.slopes, fitted, strict=True):
+        coefficients[member.columns] += slope * member.fit.coefficients
     head.standardise(torch.from_numpy(known))
-    head.fill(coefficients, sum(w * linear.intercept for w, linear in zip(weights, fits, strict=True)))
-    mean = np.tensordot(weights, held_out, axes=1)
+    head.fill(coefficients, stacked.combine(np.stack([member.fit.intercept for member in fitted])[:, None])[0])
+    mean = stacked.combine(held_out)
     if isinstance(outcome, Survival):  # held out: risks of fitted rows are too extreme for a baseline hazard
         head.set_baseline(torch.from_numpy(mean[:, 0].astype(np.float32)), outcome)
-    return Adapted({f"weight of {' + '.join(p)}": float(w) for p, w in zip(members, weights, strict=True)}, mean)
+    return Adapted({f"weight of {m.name}": float(w) for m, w in zip(fitted, stacked.weights, strict=True)}, mean)
 
 
 def _is_measured(task: TuningTask, modality: str) -> bool:
     """Whether any training visit has the modality; a linear model of nothing is no member."""
     matrix = task.reader.store.modalities.get(modality)
     return matrix is not None and bool(np.isin(task.rows, matrix.rows).any())
-
-
-def target_of(outcome: Outcome, spec: OutcomeSpec) -> Target:
-    """The outcome as arrays; every visit must have a value."""
-    if isinstance(outcome, ClassLabel):
-        return ClassTarget(outcome.class_id.numpy(), spec.classes)
-    if isinstance(outcome, Quantity):
-        return QuantityTarget(outcome.value.numpy().astype(np.float64))
-    return SurvivalTarget(outcome.time_days.numpy().astype(np.float64), outcome.event.numpy())
 
 
 @torch.inference_mode()

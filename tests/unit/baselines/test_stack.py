@@ -1,10 +1,11 @@
-"""stack_weights: convex weights by held-out loss, pulled towards equal ones."""
+"""stack: convex weights of standardised predictors by held-out loss, pulled towards equal ones, then calibrated."""
 
 import numpy as np
 import pytest
 from scipy.special import expit
 
-from omicsfm.baselines.stack import stack_weights
+from omicsfm.baselines.losses import loss_of
+from omicsfm.baselines.stack import stack
 from omicsfm.metrics.targets import ClassTarget, QuantityTarget, SurvivalTarget, Target
 
 ROWS = 200
@@ -24,30 +25,60 @@ def draw(rng: np.random.Generator, kind: str) -> tuple[np.ndarray, Target]:
     return eta, SurvivalTarget(np.ceil(rng.exponential(100 * np.exp(-eta[:, 0]))), rng.random(ROWS) < 0.7)
 
 
+def loss(eta: np.ndarray, target: Target) -> float:
+    own, order = loss_of(target)
+    return float(own.value(eta[order][:, None, :], np.ones((ROWS, 1)))[0])
+
+
 @KINDS
-def test_a_member_that_is_right_counts_and_noise_does_not(rng, kind: str) -> None:
+def test_a_member_that_is_right_counts_more_than_noise(rng, kind: str) -> None:
     truth, target = draw(rng, kind)
     noise = 2 * rng.normal(size=truth.shape)
-    weights = stack_weights(np.stack([truth, noise, noise[::-1]]), target)
+    weights = stack(np.stack([truth, noise, noise[::-1]]), target, pull=0.5).weights
     assert weights.sum() == pytest.approx(1.0)
     assert (weights >= 0).all()
-    assert weights[0] > 0.7
-    turned = stack_weights(np.stack([noise, noise[::-1], truth]), target)
-    np.testing.assert_allclose(turned, weights[[1, 2, 0]], atol=2e-3)
+    assert weights[0] > 0.8
+    turned = stack(np.stack([noise, noise[::-1], truth]), target, pull=0.5).weights
+    np.testing.assert_allclose(turned, weights[[1, 2, 0]], atol=5e-3)
 
 
 @KINDS
 def test_members_that_agree_count_alike(rng, kind: str) -> None:
     truth, target = draw(rng, kind)
-    np.testing.assert_allclose(stack_weights(np.stack([truth, truth, truth]), target), 1 / 3, atol=1e-4)
+    np.testing.assert_allclose(stack(np.stack([truth, truth, truth]), target).weights, 1 / 3, atol=1e-3)
 
 
-def test_the_weights_have_the_least_loss_with_the_pull(rng) -> None:
-    """Against a grid, for two members and squared error: sum (w a + (1 - w) b - y)^2 / 2 + 2 pull |w - even|^2."""
+@KINDS
+def test_shrinking_a_member_changes_nothing(rng, kind: str) -> None:
+    """A strong penalty makes a predictor small, not bad."""
+    truth, target = draw(rng, kind)
+    members = np.stack([truth + rng.normal(size=truth.shape), truth + rng.normal(size=truth.shape)])
+    shrunk = members * np.array([1.0, 0.05])[:, None, None]
+    plain, other = stack(members, target), stack(shrunk, target)
+    np.testing.assert_allclose(other.weights, plain.weights, atol=2e-3)
+    np.testing.assert_allclose(other.combine(shrunk), plain.combine(members), atol=0.02 * np.abs(truth).max())
+
+
+@KINDS
+def test_the_combined_predictor_is_calibrated(rng, kind: str) -> None:
+    """No other slope has a lesser loss: here the members are ten times too extreme."""
+    truth, target = draw(rng, kind)
+    members = 10 * np.stack([truth, truth + rng.normal(size=truth.shape)])
+    combined = stack(members, target).combine(members)
+    middle = combined.mean(axis=0)
+    for factor in (0.8, 1.25):
+        assert loss(middle + factor * (combined - middle), target) > loss(combined, target)
+
+
+def test_a_strong_pull_makes_weights_equal(rng) -> None:
     truth, target = draw(rng, "quantity")
-    members = np.stack([truth + rng.normal(size=truth.shape), truth + 2 * rng.normal(size=truth.shape)])
-    grid = np.linspace(0, 1, 2001)
-    mixed = grid[:, None] * members[0, :, 0] + (1 - grid[:, None]) * members[1, :, 0]
-    loss = 0.5 * ((mixed - target.value) ** 2).sum(axis=1) + 2 * 7.0 * 2 * (grid - 0.5) ** 2
-    assert stack_weights(members, target, pull=7.0)[0] == pytest.approx(grid[loss.argmin()], abs=1e-3)
-    assert abs(stack_weights(members, target, pull=1e6)[0] - 0.5) < 1e-3
+    members = np.stack([truth, rng.normal(size=truth.shape)])
+    assert abs(stack(members, target, pull=1e6).weights[0] - 0.5) < 1e-3
+    assert stack(members, target, pull=0.0).weights[0] > 0.9
+
+
+def test_a_member_that_says_nothing_is_left_out_of_the_sum(rng) -> None:
+    truth, target = draw(rng, "class")
+    stacked = stack(np.stack([truth, np.full_like(truth, 0.3)]), target)
+    assert stacked.slopes[1] == 0
+    assert np.isfinite(stacked.combine(np.stack([truth, truth]))).all()

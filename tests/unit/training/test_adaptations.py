@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from omicsfm.inference import embed, predict, reader_for
+from omicsfm.data.collate import read_outcome
+from omicsfm.inference import embed, evidence, predict, reader_for
 from omicsfm.model import lora
 from omicsfm.training import adaptations
 from omicsfm.training.finetune import adapt, finetune
+from omicsfm.training.members import fit_members, target_of
 
 
 def config_of(composed, adaptation: str, *overrides: str):
@@ -78,19 +80,28 @@ def test_probe_and_stack_leave_the_encoder_as_it_was(
 def test_the_head_of_a_stack_is_the_weighted_mean_of_its_members(
     composed, simulated_store, pretrained, training_rows, monkeypatch
 ) -> None:
-    fits = []
-    fit_penalised = adaptations.fit_penalised
-    monkeypatch.setattr(adaptations, "fit_penalised", lambda *a, **k: fits.append(fit_penalised(*a, **k)) or fits[-1])
+    made = []
+    stack = adaptations.stack
+    monkeypatch.setattr(adaptations, "stack", lambda *a: made.append((a[0], stack(*a))) or made[-1][1])
     rows = known(simulated_store, training_rows, "bmi")
     model, _, adapted = tune(simulated_store, pretrained, "bmi", rows, config_of(composed, "stack"))
     reader = reader_for(pretrained, simulated_store)
-    seen = adaptations.evidence(model, reader, rows).astype(np.float64)
-    members = [("embedding",), tuple(model.modalities), *((name,) for name in model.modalities)]
-    expected = 0.0
-    for parts, weight, linear in zip(members, adapted.chosen.values(), fits, strict=True):
-        own = np.concatenate([seen[:, model.evidence[part]] for part in parts], axis=1)
-        expected = expected + weight * linear.predict(own)
-    np.testing.assert_allclose(predict(model, reader, rows, head="bmi").numpy(), expected, rtol=1e-4)
+    fitted = fit_members(
+        model,
+        evidence(model, reader, rows),
+        target_of(read_outcome(simulated_store, simulated_store.outcome("bmi"), rows), simulated_store.outcome("bmi")),
+        groups=simulated_store.participant_number[rows],
+        seed=config_of(composed, "stack")["seed"],
+        members=[("embedding",), tuple(model.modalities), *((name,) for name in model.modalities)],
+    )
+    ((held_out, stacked),) = made
+    np.testing.assert_allclose(held_out, np.stack([member.fit.held_out for member in fitted]))
+    seen = evidence(model, reader, rows).astype(np.float64)
+    each = np.stack([member.fit.linear_predictor(seen[:, member.columns]) for member in fitted])
+    np.testing.assert_allclose(
+        predict(model, reader, rows, head="bmi").numpy(), stacked.combine(each)[:, 0], rtol=1e-4, atol=1e-3
+    )
+    assert list(adapted.chosen.values()) == pytest.approx(list(stacked.weights))
 
 
 @pytest.mark.parametrize("adaptation", ["lora", "full"])

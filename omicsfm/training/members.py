@@ -1,0 +1,58 @@
+"""Members of a stack: penalised linear models, each of one part of what a head reads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int, Shaped
+
+from omicsfm.baselines.penalised import LinearFit, fit_penalised
+from omicsfm.contracts import ClassLabel, Outcome, OutcomeSpec, Quantity
+from omicsfm.metrics.targets import ClassTarget, QuantityTarget, SurvivalTarget, Target
+
+Parts = tuple[str, ...]
+"""Names in ``model.evidence``: the embedding, or modalities."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A linear model of some columns of the evidence."""
+
+    name: str
+    columns: Int[np.ndarray, " columns"]
+    fit: LinearFit
+
+
+def columns_of(model: Any, parts: Parts) -> Int[np.ndarray, " columns"]:
+    """Where the parts stand in what a head reads."""
+    places = model.evidence
+    return np.concatenate([np.arange(places[part].start, places[part].stop) for part in parts])
+
+
+def fit_members(
+    model: Any,
+    known: Float[np.ndarray, "rows evidence"],
+    target: Target,
+    *,
+    groups: Shaped[np.ndarray, " rows"],
+    seed: int,
+    members: Sequence[Parts],
+    strata: Int[np.ndarray, " rows"] | None = None,
+) -> list[Member]:
+    """One penalised linear model for each of ``members``; ``groups`` stay on one side of every inner fold."""
+    fitted = []
+    for parts in members:
+        columns = columns_of(model, parts)
+        fit = fit_penalised(known[:, columns], target, groups=groups, seed=seed, strata=strata)
+        fitted.append(Member(" + ".join(parts), columns, fit))
+    return fitted
+
+
+def target_of(outcome: Outcome, spec: OutcomeSpec) -> Target:
+    """The outcome as arrays; every visit must have a value."""
+    if isinstance(outcome, ClassLabel):
+        return ClassTarget(outcome.class_id.numpy(), spec.classes)
+    if isinstance(outcome, Quantity):
+        return QuantityTarget(outcome.value.numpy().astype(np.float64))
+    return SurvivalTarget(outcome.time_days.numpy().astype(np.float64), outcome.event.numpy())
