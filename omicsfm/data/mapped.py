@@ -30,7 +30,7 @@ class MappedArray:
         )
         self.array, self._offset = np.asarray(mapped), mapped.offset  # indexing the subclass costs microseconds
         if self.array.size and CAN_ASK:
-            mapped._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[attr-defined]
+            mapped._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[union-attr]
             self._file = os.open(file, os.O_RDONLY)
             weakref.finalize(self, os.close, self._file)
 

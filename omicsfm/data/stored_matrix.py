@@ -1,6 +1,9 @@
 """One modality of a store, read from the memory map."""
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +12,7 @@ from jaxtyping import Bool, Float, Int, Int32
 
 from omicsfm.data.buffers import Buffers
 from omicsfm.data.mapped import MappedArray
-from omicsfm.errors import InputError
+from omicsfm.errors import InputError, closest
 from omicsfm.features import FeatureSpace
 
 
@@ -38,8 +41,14 @@ class StoredMatrix:
 
     layout: Literal["dense", "csr"] = "dense"
 
-    def __init__(self, directory: Path, features: FeatureSpace, layout: Literal["dense", "csr"]) -> None:
-        self.features = features
+    def __init__(
+        self, directory: Path, features: FeatureSpace | Callable[[], FeatureSpace], layout: Literal["dense", "csr"]
+    ) -> None:
+        """``features`` may be read when they are first asked for: copying rows does not need their names."""
+        if isinstance(features, FeatureSpace):
+            self.features = features
+        else:
+            self._features_later = features
         self.layout = layout
         self._directory = directory
         self.rows: Int[np.ndarray, " measured"] = np.asarray(np.load(directory / "rows.npy", mmap_mode="r"))
@@ -51,6 +60,11 @@ class StoredMatrix:
         limit = directory / "below_limit.npy"
         self._below_limit = MappedArray(limit) if limit.exists() else None
         self._complete = len(self.rows) > 0 and bool(self.rows[-1] == len(self.rows) - 1)  # ascending, without repeats
+
+    @cached_property
+    def features(self) -> FeatureSpace:
+        """What the columns are."""
+        return self._features_later()
 
     def read(
         self, rows: Int[np.ndarray, " visits"]
@@ -72,7 +86,7 @@ class StoredMatrix:
     def read_dense(self, rows: Int[np.ndarray, " visits"], buffers: Buffers) -> Float[np.ndarray, "visits features"]:
         """Values of these store rows, NaN where not measured, in reused memory. For a dense matrix."""
         present, places = self._places(rows)
-        values = buffers.take((len(rows), len(self.features)), np.float32)
+        values = buffers.take((len(rows), self._values.array.shape[1]), np.float32)
         self._values.ask_for(places, places + 1)
         if len(places) == len(rows):
             return np.take(self._values.array, places, axis=0, out=values, mode="clip")  # 'raise' would copy twice
@@ -173,3 +187,27 @@ class StoredMatrix:
 
     def _damaged(self, found: str) -> InputError:
         return InputError(f"{self._directory}: the store is damaged ({found}). Prepare it again.")
+
+
+def open_matrix(store: Path, modality: str) -> StoredMatrix:
+    """One modality of a store without the rest of it: no tables of visits and outcomes, no pandas.
+
+    Raises:
+        InputError: There is no such store, or it has no such modality.
+    """
+    try:
+        manifest = json.loads((store / "manifest.json").read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{store}: not a store, or damaged ({error}).") from error
+    if modality not in manifest["modalities"]:
+        raise InputError(f"{store}: no modality '{modality}'; {closest(modality, manifest['modalities'])}.")
+    entry, folder = manifest["modalities"][modality], store / "modalities" / modality
+
+    def features() -> FeatureSpace:
+        import pyarrow.parquet as parquet
+
+        ids = parquet.ParquetFile(folder / "features.parquet").read(columns=["feature_id"]).column(0).to_pylist()
+        own = {name: entry[name] for name in ("namespace", "scale", "platform")}
+        return FeatureSpace(modality, tuple(ids), cohort=manifest["name"], **own)
+
+    return StoredMatrix(folder, features, entry["layout"])

@@ -14,6 +14,7 @@ from omicsfm.data.order import BatchSampler
 from omicsfm.data.read_ahead import Loader
 from omicsfm.data.row_loader import make_row_loader
 from omicsfm.data.store import Matrix, OmicsStore, write_store
+from omicsfm.data.stored_matrix import open_matrix
 from omicsfm.errors import InputError
 from omicsfm.features import FeatureSpace
 
@@ -178,3 +179,13 @@ def test_a_loader_reads_no_further_ahead_than_it_was_told_and_stops_when_its_rea
     next(batches)
     batches.close()
     assert 2 <= len(read) <= 5
+
+
+def test_one_modality_can_be_opened_without_the_rest_of_the_store(opened) -> None:
+    alone, whole = open_matrix(opened.path, "rna"), opened.modalities["rna"]
+    np.testing.assert_array_equal(alone.read(np.array([5, 3]))[0], whole.read(np.array([5, 3]))[0])
+    assert alone.features == whole.features
+    with pytest.raises(InputError, match="did you mean 'rna'"):
+        open_matrix(opened.path, "rnaa")
+    with pytest.raises(InputError, match="not a store"):
+        open_matrix(opened.path / "modalities", "rna")
