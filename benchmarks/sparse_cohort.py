@@ -50,8 +50,8 @@ def blocks(visits: int, rng: np.random.Generator) -> Iterator[sparse.csr_matrix]
 def _patterns(rng: np.random.Generator) -> sparse.csr_matrix:
     popularity = np.arange(1, GENES + 1) ** -0.6
     depth = rng.lognormal(0.0, 0.5, size=PATTERNS)
-    # Draws with replacement repeat popular genes; 1.45 draws leave about one gene each at this popularity.
-    draws = np.maximum(1, depth / depth.mean() * STORED * 1.16).astype(int)
+    # Draws with replacement repeat popular genes: 1.167 draws for each gene that is left.
+    draws = np.maximum(1, depth / depth.mean() * STORED * 1.167).astype(int)
     genes = rng.choice(GENES, size=draws.sum(), p=popularity / popularity.sum())
     rows = np.repeat(np.arange(PATTERNS), draws)
     pool = sparse.csr_matrix((np.ones(len(rows)), (rows, rng.permutation(GENES)[genes])), shape=(PATTERNS, GENES))
