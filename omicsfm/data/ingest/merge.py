@@ -13,6 +13,7 @@ from omicsfm.data.ingest.attempt import attempt, check_space
 from omicsfm.data.ingest.blocks import CELLS, Matched, Values
 from omicsfm.data.ingest.copies import CopyCheck
 from omicsfm.data.ingest.hdf5_matrix import row_ranges
+from omicsfm.data.ingest.leaks import refuse_leaks, unfinished_store
 from omicsfm.data.ingest.modality_intake import COUNTS_OF_ROWS
 from omicsfm.data.ingest.outcomes import ReadOutcome, check_outcome
 from omicsfm.data.ingest.part import TARGETS
@@ -25,7 +26,7 @@ from omicsfm.errors import InputError
 def merge(store: Path, parts: Sequence[Path]) -> OmicsStore:
     """Join the parts of one cohort; the store is the one that ``prepare`` would have written in one go.
 
-    Arrays are copied in blocks. What a part alone cannot judge is judged here: outcomes, and features that equal one.
+    Arrays are copied in blocks. What a part alone cannot judge is judged here: outcomes, and what gives one away.
     Stopped, the same call goes on from the last block that was kept. The parts stay.
 
     Raises:
@@ -82,19 +83,22 @@ def _merge(parts: list[OmicsStore], writer: StoreWriter, progress: Progress) -> 
     display = Display(sum(len(part.modalities[name].rows) for part in parts for name in part.modalities))
     entries = {name: _join(name, parts, targets, writer, progress, display) for name in parts[0].modalities}
     display.close()
-    progress.finish()
     manifest = parts[0].manifest
+    specs = {name: outcome.spec for name, outcome in known.items()}
+    written = unfinished_store(writer.partial, manifest["name"], visits, columns, specs, entries)
+    leaks = refuse_leaks(written, {str(described): targets[described] for described in targets})
+    progress.finish()
     writer.finish(
         name=manifest["name"],
         people=manifest["people"],
         visits=visits,
         outcomes=columns,
-        outcome_specs={name: outcome.spec for name, outcome in known.items()},
+        outcome_specs=specs,
         modalities=entries,
         clinical=None if manifest["clinical"] is None else tuple(manifest["clinical"]),
         subgroups=tuple(manifest["subgroups"]),
         policy=manifest["policy"],
-        source={**_source(parts), "outcomes": counts},
+        source={**_source(parts), "outcomes": counts, "leaks": leaks},
     )
 
 

@@ -17,6 +17,7 @@ from omicsfm.data.ingest.columns import as_text
 from omicsfm.data.ingest.hashes import hashed_meanwhile
 from omicsfm.data.ingest.join import key_columns, match_rows, visit_keys
 from omicsfm.data.ingest.leakage import check_names
+from omicsfm.data.ingest.leaks import contradicting_labels, join_keys, refuse_leaks, unfinished_store
 from omicsfm.data.ingest.mapped_matrix import in_namespace
 from omicsfm.data.ingest.matrices import open_matrix
 from omicsfm.data.ingest.modality_intake import ModalityIntake
@@ -86,21 +87,26 @@ def _prepare(
         before += own.rows
     display.close()
     source = {"files": hashes(), **_source(visits, part, modalities, kept)}
+    columns = {name: series for outcome in known for name, series in outcome.columns.items()}
+    of_visits = pd.DataFrame(columns, index=final.store.index)
+    specs = {outcome.spec.name: outcome.spec for outcome in known}
+    own_targets = {described: series.iloc[kept].reset_index(drop=True) for described, series in targets.items()}
     if part is None:
-        source["outcomes"] = counts
+        written = unfinished_store(writer.partial, said.name, final.store, of_visits, specs, entries)
+        leaks = refuse_leaks(written, own_targets, join_keys(said, final))
+        source |= {"outcomes": counts, "leaks": [*contradicting_labels(said, visits, modalities), *leaks]}
     else:  # what only the whole can judge is left to the merge
         listed = {outcome.spec.name: outcome.listed for outcome in outcomes}
         source["part"] = part.record(key_of(said, files), listed)
-        texts = {described: as_text(series.iloc[kept]) for described, series in targets.items()}
-        pd.DataFrame(texts).reset_index(drop=True).to_parquet(writer.partial / TARGETS)
+        texts = {described: as_text(series) for described, series in own_targets.items()}
+        pd.DataFrame(texts).to_parquet(writer.partial / TARGETS)
     progress.finish()
-    columns = {name: series for outcome in known for name, series in outcome.columns.items()}
     writer.finish(
         name=said.name,
         people=said.people or said.name,
         visits=final.store,
-        outcomes=pd.DataFrame(columns, index=final.store.index),
-        outcome_specs={outcome.spec.name: outcome.spec for outcome in known},
+        outcomes=of_visits,
+        outcome_specs=specs,
         modalities=entries,
         clinical=said.clinical,
         subgroups=said.subgroups,

@@ -9,6 +9,7 @@ from omicsfm.data.identifiers.bridge import with_mapping
 from omicsfm.data.inspect.cost import describe_cost
 from omicsfm.data.inspect.findings import Findings
 from omicsfm.data.inspect.identifiers import describe_identifiers
+from omicsfm.data.inspect.leaks import describe_leaks
 from omicsfm.data.inspect.match import describe_match
 from omicsfm.data.inspect.matrices import describe_intake, describe_modality, values_of
 from omicsfm.data.inspect.outcomes import describe_outcomes
@@ -59,6 +60,7 @@ def _report(store: OmicsStore, shown: Path, checkpoint: Path | None, mapping: Se
     describe_combinations(store, found)
     describe_visits(store, found)
     describe_outcomes(store, found)
+    describe_leaks(store, found)
     if checkpoint is not None:
         describe_match(store, Path(checkpoint), {name: own.variance for name, own in seen.items()}, found)
     describe_cost(store, sum(own.tokens for own in seen.values()), found)

@@ -220,7 +220,7 @@ def test_a_feature_with_no_value_above_an_unstated_limit_is_left_out_and_named(t
 
 def test_row_names_as_r_writes_them_are_a_column_without_a_name(tmp_path: Path) -> None:
     table = clinical()
-    rows = "\n".join(f"{sample}\t{n}.5\t1" for n, sample in enumerate(table["sample"]))
+    rows = "\n".join(f"{sample}\t{5 * n % 24}.5\t1" for n, sample in enumerate(table["sample"]))
     (tmp_path / "p.tsv").write_text("A\tB\n" + rows + "\n")
     cohort = write_yaml(
         tmp_path,
@@ -235,7 +235,7 @@ def test_row_names_as_r_writes_them_are_a_column_without_a_name(tmp_path: Path) 
     )
     matrix = prepare(cohort, tmp_path / "store").modalities["proteome"]
     assert matrix.features.ids == ("A", "B")
-    assert matrix.read(np.array([3]))[0].tolist() == [[3.5, 1.0]]
+    assert matrix.read(np.array([3]))[0].tolist() == [[15.5, 1.0]]
 
 
 def test_repeated_feature_names_are_numbered_where_the_yaml_says_so(tmp_path: Path) -> None:
