@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from omicsfm.data.export import export_store
 from omicsfm.data.ingest.prepare import prepare
 from omicsfm.data.inspect import inspect
 from omicsfm.data.store import OmicsStore
@@ -291,3 +292,11 @@ def test_both_samples_of_a_mouth_are_one_participants(stores: dict[str, OmicsSto
 @pytest.mark.parametrize("name", ["mtbls90", "mtbls404"])
 def test_the_sex_that_is_asked_is_not_among_what_a_clinician_knows(name: str, stores: dict[str, OmicsStore]) -> None:
     assert not {"sex", "age"} & set(stores[name].visits.columns)
+
+
+@pytest.mark.parametrize("name", ["nci60", "sepsis_race", "vaccine_cmipb"])
+def test_a_cohort_that_is_exported_and_prepared_again_is_the_same_store(
+    stores: dict[str, OmicsStore], tmp_path: Path, name: str
+) -> None:
+    again = prepare(export_store(stores[name], tmp_path / f"{name}.h5mu"), tmp_path / "again")
+    assert again.fingerprint == stores[name].fingerprint
