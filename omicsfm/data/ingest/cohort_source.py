@@ -10,6 +10,8 @@ import numpy as np
 from omicsfm.data.ingest.annotated_file import AnnotatedFile
 from omicsfm.data.ingest.cohort import CohortFile
 from omicsfm.data.ingest.cohort_file import parse_cohort, read_cohort_file
+from omicsfm.data.ingest.plain_yaml import refuse_swollen
+from omicsfm.data.ingest.tables import ZARR_WAY_OUT
 from omicsfm.errors import InputError
 
 
@@ -24,7 +26,10 @@ def read_cohort(cohort: Path) -> tuple[CohortFile, AnnotatedFile | None]:
         return parse_cohort(_embedded_mapping(annotated), where=cohort.name, folder=None), annotated
     if cohort.suffix.lower() in (".yaml", ".yml"):
         return read_cohort_file(cohort), None
-    raise InputError(f"{cohort}: expected a COHORT.yaml, or a .h5mu or .h5ad that holds its own mapping.")
+    raise InputError(
+        f"{cohort}: expected a COHORT.yaml, or a .h5mu or .h5ad that holds its own mapping."
+        + (f" {ZARR_WAY_OUT}" if cohort.suffix.lower() == ".zarr" else "")
+    )
 
 
 def _embedded_mapping(annotated: AnnotatedFile) -> Mapping[str, Any]:
@@ -37,9 +42,16 @@ def _embedded_mapping(annotated: AnnotatedFile) -> Mapping[str, Any]:
     if isinstance(node, str | bytes):
         try:
             node = json.loads(node)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"{path}: .uns['omicsfm'] is text but not JSON ({error}).") from None
+    refuse_swollen(node, _children, f"{path}: .uns['omicsfm']")
     return _plain(node)
+
+
+def _children(node: Any) -> list[Any]:
+    if isinstance(node, Mapping):
+        return list(node.values())
+    return list(node) if isinstance(node, list | tuple) else []
 
 
 def _plain(node: Any) -> Any:

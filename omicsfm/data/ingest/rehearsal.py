@@ -15,8 +15,9 @@ from omicsfm.errors import InputError
 from omicsfm.memory import bounded_memory
 
 SECONDS = 10
+"""Of processor time, so that a busy machine refuses nothing; the headers of a small file take milliseconds."""
 BYTES_A_SECOND = 10_000_000
-"""Slower than any disk: a file of 1 GB may take two minutes."""
+"""Slower than any file is read: one of 1 GB may take two minutes."""
 ROWS = 100_000
 """Cells of text held at once."""
 
@@ -34,7 +35,7 @@ def rehearse(path: Path) -> None:
     if said:
         raise InputError(said)
     if status:
-        how = f"did not end within {seconds} s" if status == signal.SIGALRM else f"crashed (signal {status})"
+        how = f"did not end within {seconds} s of work" if status == signal.SIGVTALRM else f"crashed (signal {status})"
         raise InputError(f"{path}: reading its headers {how}, so the file is damaged. Copy or write it again.")
 
 
@@ -68,7 +69,7 @@ def _in_child(work: Callable[[], None], seconds: int) -> tuple[str, int]:
     read, write = os.pipe()
     child = os.fork()
     if not child:
-        signal.alarm(seconds)  # not handled in Python, which a busy library never reaches
+        signal.setitimer(signal.ITIMER_VIRTUAL, seconds)  # not handled in Python, which a busy library never reaches
         try:
             work()
         except InputError as error:

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from omicsfm.data.ingest.annotated_file import AnnotatedFile
+from omicsfm.data.ingest.inflation import refuse_inflation
 from omicsfm.data.ingest.text_file import SEPARATORS, separator_of, text_columns
 from omicsfm.errors import InputError
 
@@ -21,6 +22,7 @@ UNNAMED_INDEX = re.compile(r"__index_level_\d+__")
 """What pandas calls the index of a Parquet table that had no name."""
 CHUNK_CELLS = 4_000_000  # of a table read in full; a chunk takes some 60 bytes a cell while it is read
 PARQUET_BUFFER = 1 << 16  # bytes of each column that are read ahead
+ZARR_WAY_OUT = "A zarr folder is written as one file with anndata: read_zarr(FOLDER).write_h5ad(FILE)."
 SUPPORTED = ".csv, .tsv, .txt (also .gz), .parquet, .h5ad, .h5mu"
 
 
@@ -36,7 +38,10 @@ def kind_of(path: Path) -> str:
         return "text"
     if suffix in (".parquet", ".h5ad", ".h5mu") and not path.name.lower().endswith(".gz"):
         return suffix[1:]
-    raise InputError(f"{path}: files ending in '{path.suffix}' are not read; supported: {SUPPORTED}.")
+    raise InputError(
+        f"{path}: files ending in '{path.suffix}' are not read; supported: {SUPPORTED}."
+        + (f" {ZARR_WAY_OUT}" if suffix == ".zarr" else "")
+    )
 
 
 @contextmanager
@@ -69,7 +74,10 @@ def header_of(path: Path) -> list[str]:
         import pyarrow.parquet
 
         with readable(path):
-            names = [str(name) for name in pyarrow.parquet.read_schema(path).names]
+            declared = pyarrow.parquet.read_metadata(path)
+            cells = declared.num_rows * declared.num_columns
+            refuse_inflation(cells, path.stat().st_size, f"{path}: the table")
+            names = [str(name) for name in declared.schema.to_arrow_schema().names]
         return [name for name in names if not UNNAMED_INDEX.fullmatch(name)]
     with readable(path):
         return text_columns(path)
