@@ -4,6 +4,7 @@
     linear[proteome]      any method may be held to some modalities: name[modality+modality]
     linear[clinical]      what a clinician knows alone: age and sex, or what the cohort lists
     late_fusion           one linear model a modality, averaged
+    shared_linear         within strata: one linear model of all of them, each with its own intercept or baseline hazard
     boosting, forest      gradient-boosted trees, random forest
 
 To add a baseline: one file in ``omicsfm/baselines`` and a line in ``_MAKERS``. Any other method is an object that keeps
@@ -25,6 +26,8 @@ from omicsfm.baselines.late_fusion import LateFusion
 from omicsfm.baselines.linear import Linear
 from omicsfm.errors import InputError, closest
 from omicsfm.evaluation.clinical import CLINICAL, has_clinical
+from omicsfm.evaluation.shared_linear import NAME as SHARED_LINEAR
+from omicsfm.evaluation.shared_linear import SharedLinear
 from omicsfm.evaluation.task import Task
 
 # positions in the task's rows: task.rows[positions] are store rows, task.target[positions] their truth
@@ -102,11 +105,12 @@ def default_names(task: Task) -> list[str]:
     modalities = list(task.store.modalities)
     alone = [f"linear[{name}]" for name in modalities] if len(modalities) > 1 else []
     control = [f"linear[{CLINICAL}]"] if has_clinical(task.store) else []
-    names = ["linear", *alone, *control, *(["late_fusion"] if alone else []), "boosting"]
+    shared = [SHARED_LINEAR] if task.strata is not None else []
+    names = ["linear", *alone, *control, *(["late_fusion"] if alone else []), *shared, "boosting"]
     return [*names, "forest"] if task.outcome.kind != "survival" or _has_sksurv() else names
 
 
-def baseline_methods(names: Sequence[str], task: Task, *, others: Sequence[str] = ()) -> list[BaselineMethod]:
+def baseline_methods(names: Sequence[str], task: Task, *, others: Sequence[str] = ()) -> list[Method]:
     """Methods by name.
 
     ``others`` are further names that the caller knows, for the message about an unknown one.
@@ -114,7 +118,9 @@ def baseline_methods(names: Sequence[str], task: Task, *, others: Sequence[str] 
     Raises:
         InputError: A name or a modality is not known, or stands there twice.
     """
-    methods = [_baseline_method(name, task, others) for name in names]
+    methods: list[Method] = [
+        SharedLinear() if name == SHARED_LINEAR else _baseline_method(name, task, others) for name in names
+    ]
     for name in names:
         if list(names).count(name) > 1:
             raise InputError(f"--methods: '{name}' stands there twice.")
@@ -130,7 +136,7 @@ def _baseline_method(name: str, task: Task, others: Sequence[str]) -> BaselineMe
     written = re.fullmatch(r"([^\[\]]+)(?:\[([^\[\]]+)\])?", name)
     plain = written.group(1) if written else name
     if written is None or plain not in _MAKERS:
-        raise InputError(f"--methods: '{name}' is not a method; {closest(plain, [*_MAKERS, *others])}.")
+        raise InputError(f"--methods: '{name}' is not a method; {closest(plain, [*_MAKERS, SHARED_LINEAR, *others])}.")
     modalities = list(task.store.modalities)
     known = [*modalities, *([CLINICAL] if has_clinical(task.store) else [])]
     if written.group(2) is not None:
