@@ -18,6 +18,7 @@ from omicsfm.errors import InputError
 from omicsfm.evaluation.crossval import cross_validate
 from omicsfm.evaluation.methods import Method
 from omicsfm.evaluation.predictions import write_parquet
+from omicsfm.evaluation.pretrained import Pretrained
 from omicsfm.evaluation.scoring import score_predictions
 from omicsfm.evaluation.task import Task
 from omicsfm.origin import code_commit
@@ -60,7 +61,7 @@ def run_benchmark(
         "model": model,
         **scored,
         "subgroups": _subgroups(scored, task),
-        "notes": [*_notes(scored, task, resamples), *_beside(methods)],
+        "notes": [*_notes(scored, task, resamples), *_said_of_itself(methods, task)],
         "provenance": _provenance(task, split, seed, resamples),
     }
     write_json(metrics, out / "metrics.json")
@@ -124,14 +125,8 @@ def _notes(scored: Mapping[str, Any], task: Task, resamples: int) -> list[str]:
     return notes
 
 
-def _beside(methods: Sequence[Method]) -> list[str]:
-    """On which other cohorts a method was pretrained, for those who read its score."""
-    said = {method.name: list(method.config().get("pretrained_beside", ())) for method in methods}
-    return [
-        f"{name} was pretrained in each fold on its training participants and on all of {' and '.join(others)}."
-        for name, others in said.items()
-        if others
-    ]
+def _said_of_itself(methods: Sequence[Method], task: Task) -> list[str]:
+    return [note for method in methods if isinstance(method, Pretrained) for note in method.notes(task)]
 
 
 def _provenance(task: Task, split: Split, seed: int, resamples: int) -> dict[str, Any]:

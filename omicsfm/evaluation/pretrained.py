@@ -86,6 +86,21 @@ class Pretrained:
         own = {"adaptation": self._adaptation, "checkpoint": digest, **(beside if self._encoders.beside else {})}
         return {**self._encoders.config, **own}
 
+    def notes(self, task: Task) -> list[str]:
+        """What must be known of its score: on which other cohorts it was pretrained, whom of the tested it saw."""
+        said, opened = [], self._encoders.checkpoint
+        if names := [store.name for store in self._encoders.beside]:
+            said.append(
+                f"{self.name} was pretrained in each fold on its training participants and on all of "
+                f"{' and '.join(names)}."
+            )
+        if opened is not None and (seen := self._seen(opened, task, np.arange(len(task)))):
+            said.append(
+                f"The checkpoint of {self.name} was trained on the measurements of {seen:,} of the people tested here, "
+                "or of their families or groups: what it scores on strangers may be lower."
+            )
+        return said
+
     def begin_fold(self, task: Task, train: Train, *, seed: int) -> None:
         """Pretrain on the fold's training participants, of every stratum."""
         self._opened = self._encoders.of_fold(task, train, seed=seed)
@@ -115,16 +130,19 @@ class Pretrained:
         return Predicted(predicted, held_out if task.outcome.kind == "survival" else None)
 
     def _refuse_seen(self, opened: Checkpoint, task: Task, test: Test) -> None:
-        rows = task.rows[test]
-        touched = ~opened.untouched(task.store.visits, task.together, task.store.people)[rows]
-        if touched.any():
-            people = task.store.visits["participant_id"].iloc[rows]
+        if seen := self._seen(opened, task, test):
+            tested = len(np.unique(task.participant_ids[test]))
             raise InputError(
-                f"{self.name}: the checkpoint was trained on {people[touched].nunique():,} of {people.nunique():,} "
+                f"{self.name}: the checkpoint was trained on {seen:,} of {tested:,} "
                 "participants whom this fold tests, or on their families or groups. Leave --checkpoint out to pretrain "
                 "inside each fold, give the --split whose fold it was trained for, or go on all the same with --set "
                 "data.allow_seen=true."
             )
+
+    def _seen(self, opened: Checkpoint, task: Task, test: Test) -> int:
+        """How many of the people at these rows the checkpoint was trained on, or on somebody of their group."""
+        touched = ~opened.untouched(task.store.visits, task.together, task.store.people)[task.rows[test]]
+        return len(np.unique(task.participant_ids[test][touched]))
 
 
 def _pool(task: Task, train: Train, reader: BatchReader, seed: int) -> "Pool":

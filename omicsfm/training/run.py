@@ -58,8 +58,7 @@ def run(config: Config) -> Path:
     else:
         source = config["checkpoint"] or _pretrain_first(store, train, config, run_dir, record)
         opened = load_checkpoint(source)
-        if not config["data"]["allow_seen"]:
-            refuse_seen(opened, home, test, record)
+        judge_seen(opened, home, test, record, allowed=config["data"]["allow_seen"])
         named = config["data"]["mapping"] or []
         report = finetune(
             with_mapping(home, [Path(file) for file in ([named] if isinstance(named, str) else named)]),
@@ -133,20 +132,30 @@ def training_visits(store: OmicsStore, config: Config, run_dir: Path) -> tuple[n
     return train, test, {"sha256": split.sha256, "repeat": repeat, "fold": fold, "kept_together": together}
 
 
-def refuse_seen(checkpoint: Checkpoint, store: OmicsStore, test: np.ndarray, record: Config) -> None:
-    """Refuse a checkpoint whose transforms and weights were fitted to people this run keeps for testing.
+def judge_seen(
+    checkpoint: Checkpoint, store: OmicsStore, test: np.ndarray, record: Config, *, allowed: bool = False
+) -> None:
+    """Refuse a checkpoint whose transforms and weights were fitted to people this run keeps for testing, or where that
+    is ``allowed`` say so on stderr.
 
     Raises:
         InputError: It saw some of them, or of those who must stay on one side with them.
     """
     people = store.visits["participant_id"].iloc[test]
-    if known := people[~checkpoint.untouched(store.visits, record["kept_together"], store.people)[test]].nunique():
+    known = people[~checkpoint.untouched(store.visits, record["kept_together"], store.people)[test]].nunique()
+    if not known:
+        return
+    said = (
+        f"it was pretrained on {known:,} of the {people.nunique():,} participants kept for testing, or on their "
+        "families or groups: it knows their measurements."
+    )
+    if not allowed:
         raise InputError(
-            f"checkpoint: it was pretrained on {known:,} of the {people.nunique():,} participants kept for testing, or "
-            "on their families or groups: it knows their measurements. For a clean test pretrain with the same "
-            "data.split, or leave checkpoint= out to pretrain on this run's training participants; to go on all the "
-            "same: data.allow_seen=true."
+            f"checkpoint: {said} For a clean test pretrain with the same data.split, or leave checkpoint= out to "
+            "pretrain on this run's training participants; to go on all the same: data.allow_seen=true."
         )
+    if distributed.is_first():
+        print(f"warning: checkpoint: {said} A test on them flatters it.", file=sys.stderr)
 
 
 def _pretrain_first(store: OmicsStore, train: np.ndarray, config: Config, run_dir: Path, record: Config) -> Path:

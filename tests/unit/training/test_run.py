@@ -7,7 +7,7 @@ from omicsfm.data.folds import make_split
 from omicsfm.data.splits import Split
 from omicsfm.errors import InputError
 from omicsfm.training.pretrain import hold_out
-from omicsfm.training.run import claim, refuse_seen, training_visits
+from omicsfm.training.run import claim, judge_seen, training_visits
 
 
 def test_a_run_folder_is_claimed_once_and_taken_up_again_by_the_same_config(composed, tmp_path) -> None:
@@ -84,9 +84,13 @@ def test_too_few_participants_for_a_validation_share_are_refused(simulated_store
         hold_out(simulated_store, few, share=0.1, seed=0)
 
 
-def test_a_checkpoint_that_saw_test_participants_is_refused(pretrained, simulated_store, training_rows) -> None:
+def test_a_checkpoint_that_saw_test_participants_is_refused_or_named(
+    pretrained, simulated_store, training_rows, capsys
+) -> None:
     kept = np.setdiff1d(np.arange(len(simulated_store)), training_rows)
-    refuse_seen(pretrained, simulated_store, kept, {"kept_together": []})
+    judge_seen(pretrained, simulated_store, kept, {"kept_together": []})
     seen = np.flatnonzero(simulated_store.participant_number < 10)
     with pytest.raises(InputError, match="pretrained on 10 of the 10 participants kept for testing"):
-        refuse_seen(pretrained, simulated_store, seen, {"kept_together": []})
+        judge_seen(pretrained, simulated_store, seen, {"kept_together": []})
+    judge_seen(pretrained, simulated_store, seen, {"kept_together": []}, allowed=True)
+    assert "knows their measurements. A test on them flatters it" in capsys.readouterr().err

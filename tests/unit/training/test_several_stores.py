@@ -13,7 +13,7 @@ from omicsfm.data.folds import make_split
 from omicsfm.data.store import OmicsStore
 from omicsfm.data.union import StoreUnion, alike, open_stores
 from omicsfm.errors import InputError
-from omicsfm.evaluation.pretrained import Encoders
+from omicsfm.evaluation.pretrained import Encoders, pretrained_methods
 from omicsfm.evaluation.task import make_task
 from omicsfm.evaluation.tested import held_out_visits
 from omicsfm.inference import embed, reader_for
@@ -153,3 +153,19 @@ def test_a_run_on_two_stores_pretrains_on_both_and_fine_tunes_to_the_first(compo
     assert used == [("ours", "pretraining"), ("theirs", "pretraining"), ("ours", "fine-tuning to ill")]
     assert opened.features["proteome"].panels.keys() == {"ours"}
     assert "ours and theirs have 20 participant ids in common" in capsys.readouterr().err
+
+
+def test_a_benchmark_says_what_a_checkpoint_was_pretrained_on_and_whom_of_the_tested_it_saw(
+    cohorts: Cohorts, pretrained_on, tmp_path
+) -> None:
+    ours, theirs = cohorts
+    pretrained_on(ours, theirs, rows=np.array([0, 1, 2, 3, *range(40, 100)]))
+    task = make_task(ours, "ill")
+
+    def notes(**given: Any) -> list[str]:
+        (method,) = pretrained_methods(["omicsfm"], **given).values()
+        return method.notes(task)
+
+    assert "pretrained in each fold on its training participants and on all of theirs" in notes(beside=[theirs])[0]
+    assert "on the measurements of 2 of the people tested here" in notes(checkpoint=tmp_path / "checkpoint")[0]
+    assert not notes()
