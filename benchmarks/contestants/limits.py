@@ -9,7 +9,7 @@ from numba import njit
 from benchmarks.contestants.measure import measure, run
 
 
-@njit(nogil=True)
+@njit(nogil=True, cache=True)
 def gather(indptr, indices, data, rows, ids, values):  # type: ignore[no-untyped-def]
     place = 0
     for row in rows:
