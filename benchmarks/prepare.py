@@ -56,9 +56,16 @@ def run(small: bool) -> list[Goal]:
     anchor = None if scdl is None else scdl["rows_per_cpu_second"]
     rate = few["rows_per_cpu_second"]
     missing = None if scdl is not None else "not installed"
+    must = None if small else 1.0  # with few visits it is the start of both programs that is compared
     return [
         Goal(
-            "prepare from .h5ad against SCDL", rate, "rows/CPU-s", anchor, at_least=1, missing=missing, details=details
+            "prepare from .h5ad against SCDL",
+            rate,
+            "rows/CPU-s",
+            anchor,
+            at_least=must,
+            missing=missing,
+            details=details,
         ),
         Goal(f"private memory of prepare, {4 * visits:,} visits", many["private_mb"], "MB", at_most=1_500),
         Goal(f"resident memory of prepare, {4 * visits:,} visits", many["resident_mb"], "MB", at_most=1_500),

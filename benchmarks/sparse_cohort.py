@@ -11,8 +11,6 @@ STORED = 1_525
 """Mean non-zero genes of a visit, as in shallow single-cell data."""
 BLOCK = 10_000  # visits
 VISITS_EACH = 5
-PATTERNS = 5_000
-"""Different sets of expressed genes; a visit has one of them, with counts of its own."""
 
 YAML = """\
 name: sparse
@@ -37,26 +35,16 @@ def write_cohort(folder: Path, visits: int, *, compression: str | None = None, s
 
 def blocks(visits: int, rng: np.random.Generator) -> Iterator[sparse.csr_matrix]:
     """Counts of consecutive visits: power-law popularity of genes, log-normal depth of visits."""
-    pool = _patterns(rng)
-    lengths = np.diff(pool.indptr)
+    popularity = rng.permutation(np.arange(1, GENES + 1) ** -0.6)
     for start in range(0, visits, BLOCK):
-        chosen = rng.integers(PATTERNS, size=min(BLOCK, visits - start))
-        indptr = np.concatenate([[0], np.cumsum(lengths[chosen])])
-        places = np.arange(indptr[-1]) + np.repeat(pool.indptr[chosen] - indptr[:-1], lengths[chosen])
-        data = rng.geometric(0.6, size=len(places)).astype(np.float32)
-        yield sparse.csr_matrix((data, pool.indices[places], indptr), shape=(len(chosen), GENES))
-
-
-def _patterns(rng: np.random.Generator) -> sparse.csr_matrix:
-    popularity = np.arange(1, GENES + 1) ** -0.6
-    depth = rng.lognormal(0.0, 0.5, size=PATTERNS)
-    # Draws with replacement repeat popular genes: 1.167 draws for each gene that is left.
-    draws = np.maximum(1, depth / depth.mean() * STORED * 1.167).astype(int)
-    genes = rng.choice(GENES, size=draws.sum(), p=popularity / popularity.sum())
-    rows = np.repeat(np.arange(PATTERNS), draws)
-    pool = sparse.csr_matrix((np.ones(len(rows)), (rows, rng.permutation(GENES)[genes])), shape=(PATTERNS, GENES))
-    pool.sum_duplicates()
-    return pool
+        rows = min(BLOCK, visits - start)
+        # Draws with replacement repeat popular genes: 1.167 draws for each gene that is left.
+        draws = np.maximum(1, rng.lognormal(-0.125, 0.5, size=rows) * STORED * 1.167).astype(int)
+        genes = rng.choice(GENES, size=draws.sum(), p=popularity / popularity.sum())
+        ones = np.ones(len(genes), dtype=np.float32)
+        block = sparse.csr_matrix((ones, (np.repeat(np.arange(rows), draws), genes)), shape=(rows, GENES))
+        block.data[:] = rng.geometric(0.6, size=block.nnz)
+        yield block
 
 
 def _write_visits(path: Path, visits: int, rng: np.random.Generator) -> None:
