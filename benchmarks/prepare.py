@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.goal import Goal
+from benchmarks.goal import Goal, Missing
 from benchmarks.peers import cache_folder, python_of
 from benchmarks.sparse_cohort import write_cohort
 
@@ -55,7 +55,7 @@ def run(small: bool) -> list[Goal]:
     print("\n".join(f"{name}: {figures}" for name, figures in details.items()))
     anchor = None if scdl is None else scdl["rows_per_cpu_second"]
     rate = few["rows_per_cpu_second"]
-    missing = None if scdl is not None else "not installed"
+    missing: Missing | None = None if scdl is not None else "not installed"
     must = None if small else 1.0  # with few visits it is the start of both programs that is compared
     return [
         Goal(
