@@ -67,7 +67,7 @@ def test_a_split_decides_who_is_trained_on(composed, simulated_store, tmp_path) 
     np.testing.assert_array_equal(train, np.flatnonzero(expected))
     assert not set(people[tested]) & set(people.iloc[train])
     np.testing.assert_array_equal(test, np.flatnonzero(tested))
-    assert record == {"sha256": split.sha256, "repeat": 1, "fold": 2, "kept_together": []}
+    assert record == {"sha256": split.sha256, "repeat": 1, "fold": 2, "kept_together": ["family_id"]}
 
 
 def test_validation_participants_are_never_trained_on(simulated_store, training_rows) -> None:
