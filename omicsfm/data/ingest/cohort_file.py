@@ -80,6 +80,9 @@ def _visits(node: Any, where: str, folder: Path | None) -> VisitsSpec:
         if name in columns or name in ("participant_id", "visit", "time_days"):
             raise InputError(f"{where}.keep: '{name}' is already a column of the visits; choose another name.")
         columns[str(name)] = ColumnRule.parse(rule, f"{where}.keep.{name}")
+    lookups = entry.get("join") or []
+    if not isinstance(lookups, list):
+        raise InputError(f"{where}.join: expected a list such as [{{path: wards.csv, key: ward}}], found {lookups!r}.")
     return VisitsSpec(
         paths=() if folder is None else files(entry["path"], f"{where}.path", folder),
         participant_id=ColumnRule.parse(entry["participant_id"], f"{where}.participant_id"),
@@ -88,7 +91,7 @@ def _visits(node: Any, where: str, folder: Path | None) -> VisitsSpec:
         time=time_rule(entry, where),
         columns=columns,
         where=Conditions.parse(entry.get("where"), f"{where}.where"),
-        join=tuple(_lookup(n, f"{where}.join[{i}]", folder) for i, n in enumerate(entry.get("join") or [])),
+        join=tuple(_lookup(n, f"{where}.join[{i}]", folder) for i, n in enumerate(lookups)),
     )
 
 
