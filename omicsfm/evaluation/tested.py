@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from omicsfm.checkpoint import Checkpoint
+from omicsfm.data.groups import families_in
 from omicsfm.data.splits import Split
 from omicsfm.data.store import OmicsStore
 from omicsfm.errors import InputError
@@ -30,7 +31,7 @@ def held_out_visits(checkpoint: Checkpoint, store: OmicsStore, split: Split | No
     """Visits of participants that may be tested.
 
     With a split: the test participants of the (repeat, fold) that the checkpoint was trained for. Without: everybody
-    whom it did not see in training, by salted hash of the participant id.
+    whom it did not see in training, by salted hash of the participant id, and none of whose family it saw.
 
     Raises:
         InputError: The split is not the one of the checkpoint's training, or nobody is left to test.
@@ -39,9 +40,11 @@ def held_out_visits(checkpoint: Checkpoint, store: OmicsStore, split: Split | No
     people = ids.unique()
     saw = dict(zip(people, checkpoint.saw(people.tolist(), store.people), strict=True))
     seen = ids.map(saw).to_numpy(dtype=bool)
-    if split is None:
-        return _unseen(checkpoint, store, seen, people=len(people), excluded=sum(saw.values()))
     recorded = checkpoint.provenance.get("split") or {}
+    if split is None:
+        together = [name for name in recorded.get("kept_together", families_in(store.visits)) if name in store.visits]
+        seen = ~checkpoint.untouched(store.visits, together, store.people)  # with their families and groups
+        return _unseen(checkpoint, store, seen, people=len(people), excluded=int(ids[seen].nunique()))
     if recorded.get("sha256") and recorded["sha256"] != split.sha256:
         raise InputError(
             f"--split: this is not the split that the checkpoint was trained with (SHA-256 {split.sha256[:12]}..., the "
