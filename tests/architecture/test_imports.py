@@ -27,7 +27,7 @@ ARROWS: dict[str, set[str]] = {
     "seeding": set(),
     "distributed": set(),
     "metrics": WORDS | TOOLS,
-    "data": WORDS | TOOLS | {"paths"},
+    "data": WORDS | TOOLS | {"paths", "memory"},
     "heads": WORDS | TOOLS | {"metrics"},
     "model": WORDS | TOOLS,
     "objectives": WORDS | TOOLS | {"model", "heads", "metrics"},
