@@ -89,7 +89,7 @@ def _shorten(loss, eta, b, along, direction, length, value, penalty, weights):  
 
 def push(design: Float[np.ndarray, "rows columns"], b: Coefficients) -> Float[np.ndarray, "rows problems outputs"]:
     """Linear predictors of every problem."""
-    return (design @ b.reshape(len(b), -1)).reshape(len(design), *b.shape[1:])
+    return (design @ b.reshape(len(b), b.shape[1] * b.shape[2])).reshape(len(design), *b.shape[1:])
 
 
 def _pull(design: np.ndarray, eta: np.ndarray) -> np.ndarray:

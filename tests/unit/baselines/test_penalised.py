@@ -121,3 +121,18 @@ def test_one_participant_is_refused():
     x, signal, _ = draw(5)
     with pytest.raises(InputError, match="one participant"):
         fit_penalised(x, QuantityTarget(signal), groups=np.array(["P"] * ROWS), seed=0)
+
+
+@pytest.mark.parametrize("kind", ["class", "quantity", "survival"])
+def test_no_features_predict_what_everybody_has(kind):
+    """A stratum without the assay, say."""
+    _, signal, generator = draw(12)
+    target = {
+        "class": ClassTarget((signal > 0).astype(np.int64), ("no", "yes")),
+        "quantity": QuantityTarget(signal),
+        "survival": SurvivalTarget(generator.exponential(100.0, ROWS), signal > 0),
+    }[kind]
+    fit = fit_penalised(np.zeros((ROWS, 0)), target, groups=people(), seed=0)
+    predicted = fit.linear_predictor(np.zeros((3, 0)))
+    expected = {"class": np.log((signal > 0).mean() / (signal <= 0).mean()), "quantity": signal.mean(), "survival": 0.0}
+    np.testing.assert_allclose(predicted, expected[kind], atol=1e-4)
