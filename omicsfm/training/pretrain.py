@@ -102,8 +102,8 @@ def hold_out(
     folds = max(2, round(1 / share))
     if (number := groups["participant_id"].nunique()) < folds:
         raise InputError(
-            f"{store.path}: {number} training participants are too few to keep a validation share of {share:g}; at "
-            f"least {folds} are needed."
+            f"{store.path}: {number} training participants, families counted as one, are too few to keep a validation "
+            f"share of {share:g}; at least {folds} are needed."
         )
     split = make_split(groups, labels=labels, repeats=1, folds=folds, seed=seed)
     train, validation = split.masks(groups, 0, 0)

@@ -74,7 +74,7 @@ class Runs:
         weights, wanted = (load_file(folder / "checkpoint" / "model.safetensors") for folder in (run, expected))
         torch.testing.assert_close(weights, wanted, rtol=0, atol=WEIGHT_TOLERANCE)
 
-    def assert_same_losses(self, run: Path, expected: Path) -> None:
+    def assert_same_losses(self, run: Path, expected: Path, tolerance: float = LOSS_TOLERANCE) -> None:
         """Require the losses of every epoch of another run, each term of them."""
         records, wanted = self._log(run), self._log(expected)
         assert [record["epoch"] for record in records] == [record["epoch"] for record in wanted]
@@ -82,7 +82,7 @@ class Runs:
             losses = {name: value for name, value in want.items() if "/" in name}
             assert {"train/loss", "val/loss"} < losses.keys()
             found = {name: record[name] for name in losses}
-            assert found == pytest.approx(losses, rel=LOSS_TOLERANCE), f"epoch {want['epoch']}"
+            assert found == pytest.approx(losses, rel=tolerance), f"epoch {want['epoch']}"
 
     def _log(self, run: Path) -> list[dict[str, float]]:
         return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]

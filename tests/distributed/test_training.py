@@ -59,7 +59,9 @@ def finetuning(simulated_store: OmicsStore, alone: Path) -> tuple[str, ...]:
 def test_torchrun_fine_tunes_to_survival_what_one_process_does(
     runs: Any, finetuning: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """Their losses only: a bias that shifts all log hazards alike has rounding for a gradient, which Adam magnifies."""
+    """Their losses only, and to 2e-5: a bias that shifts all log hazards alike has rounding for a gradient, which Adam
+    magnifies. Measured: 4e-6 over two epochs.
+    """
     command = (*finetuning, f"outcome={SURVIVAL}")
     runs.finish(
         runs.start(*runs.train, *command, f"run_dir={tmp_path / 'alone'}"),
@@ -68,14 +70,14 @@ def test_torchrun_fine_tunes_to_survival_what_one_process_does(
             *command, f"run_dir={tmp_path / 'run'}", "trainer=ddp",
         ),
     )  # fmt: skip
-    runs.assert_same_losses(tmp_path / "run", tmp_path / "alone")
+    runs.assert_same_losses(tmp_path / "run", tmp_path / "alone", tolerance=2e-5)
 
 
 def test_tasks_of_slurm_fine_tune_to_a_class_what_one_process_does(
     runs: Any, finetuning: tuple[str, ...], tmp_path: Path
 ) -> None:
     """Each task is started on its own, with the variables of srun."""
-    command = (*runs.train, *finetuning, f"outcome={CLASS}")
+    command = (*runs.train, *finetuning, f"outcome={CLASS}", "seed=1")
     job = {"SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "omicsfm", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2"}
     place = {"SLURM_NODEID": "0", "SLURM_NODELIST": "localhost", "SLURM_STEP_NODELIST": "localhost"}
     tasks = [

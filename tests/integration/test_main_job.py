@@ -26,9 +26,9 @@ def train(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def split(simulated_store: OmicsStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two folds; everybody but the people of fold 0 may be trained on."""
+    """Everybody but the people of fold 0 may be trained on, ten families at least."""
     path = tmp_path_factory.mktemp("split") / "split.csv"
-    make_split(simulated_store.visits, repeats=1, folds=2, seed=0).write(path)
+    make_split(simulated_store.visits, repeats=1, folds=4, seed=0).write(path)
     return path
 
 

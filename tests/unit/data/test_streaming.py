@@ -1,7 +1,6 @@
 """Intake in blocks: the same store whatever their size, after a kill too, in memory that does not grow."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -16,8 +15,7 @@ import pytest
 import yaml
 from scipy import sparse
 
-from omicsfm.data.ingest import hdf5_matrix, matrix_parts, progress, tables, tabular
-from omicsfm.data.ingest import prepare as prepare_module
+from omicsfm.data.ingest import attempt, hdf5_matrix, matrix_parts, progress, tables, tabular
 from omicsfm.data.ingest.prepare import prepare
 from omicsfm.data.store import OmicsStore
 from omicsfm.data.store_writer import MatrixWriter
@@ -192,10 +190,14 @@ def test_what_was_written_is_not_written_again(
     assert sum(written) == N
 
 
+def interrupt(writer: MatrixWriter) -> None:
+    raise KeyboardInterrupt
+
+
 def test_changed_inputs_start_over(tmp_path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch) -> None:
     cohort = write_cohort(tmp_path, FORMATS["csv"](tmp_path))
     with monkeypatch.context() as patch:
-        patch.setattr(MatrixWriter, "flush", lambda self: os.kill(os.getpid(), signal.SIGINT))
+        patch.setattr(MatrixWriter, "flush", interrupt)
         with pytest.raises(KeyboardInterrupt):
             prepare(cohort, tmp_path / "store")
     changed = table()
@@ -231,7 +233,7 @@ def test_a_disk_that_is_too_small_is_noticed_before_the_work(tmp_path: Path, mon
     cohort = write_cohort(tmp_path, FORMATS["dense"](tmp_path))
     usage = os.statvfs(tmp_path)
     monkeypatch.setattr(
-        prepare_module.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 100, "total": usage.f_blocks})
+        attempt.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 100, "total": usage.f_blocks})
     )
     with pytest.raises(InputError, match=r"may take .* GB, but .* has 0\.0 GB free.*Make room"):
         prepare(cohort, tmp_path / "store")
