@@ -80,7 +80,7 @@ def test_validation_participants_are_never_trained_on(simulated_store, training_
 
 def test_too_few_participants_for_a_validation_share_are_refused(simulated_store) -> None:
     few = np.flatnonzero(simulated_store.participant_number < 3)
-    with pytest.raises(InputError, match="3 training participants are too few"):
+    with pytest.raises(InputError, match="3 training participants, families counted as one, are too few"):
         hold_out(simulated_store, few, share=0.1, seed=0)
 
 
