@@ -29,10 +29,11 @@ class MappedArray:
             else np.memmap(file, dtype, mode="r", shape=_whole(file, dtype))
         )
         self.array, self._offset = np.asarray(mapped), mapped.offset  # indexing the subclass costs microseconds
-        if self.array.size and CAN_ASK:
-            mapped._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[union-attr]
+        if self.array.size:
             self._file = os.open(file, os.O_RDONLY)
             weakref.finalize(self, os.close, self._file)
+        if self.array.size and CAN_ASK:
+            mapped._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[union-attr]
 
     def ask_for(self, starts: Int[np.ndarray, " ranges"], stops: Int[np.ndarray, " ranges"]) -> None:
         """Have the system read these ranges of the first axis into memory, unless a sample of them is there already."""
@@ -50,6 +51,22 @@ class MappedArray:
             starts[np.r_[0, gaps]].tolist(), stops[np.r_[gaps - 1, len(stops) - 1]].tolist(), strict=True
         ):
             os.posix_fadvise(self._file, first, last - first, os.POSIX_FADV_WILLNEED)
+
+    def copy_of(self, starts: Int[np.ndarray, " ranges"], stops: Int[np.ndarray, " ranges"]) -> np.ndarray:
+        """These ranges of the first axis, one after the other, past the map: a page that is touched in a map counts
+        as this process's memory, with its neighbours, until the system wants it back.
+        """
+        lengths, item = stops - starts, self.array.strides[0]
+        copied = np.empty((int(lengths.sum()), *self.array.shape[1:]), self.array.dtype)
+        left = memoryview(copied.reshape(-1).view(np.uint8))
+        places = (starts * item + self._offset).tolist()
+        for place, size in zip(places, (lengths * item).tolist(), strict=True):
+            while size:
+                read = os.preadv(self._file, [left[:size]], place)
+                if not read:
+                    raise OSError(f"the file ends before byte {place + size:,}")
+                left, place, size = left[read:], place + read, size - read
+        return copied
 
     def _is_there(self, place: int) -> bool:
         try:

@@ -83,6 +83,20 @@ class StoredMatrix:
             below[present] = self._below_limit.array[places]
         return values, below
 
+    def read_once(self, rows: Int[np.ndarray, " visits"]) -> Float[np.ndarray, "visits features"] | PackedRows:
+        """Values of these store rows, all of which were measured, as the matrix is laid out: dense, or packed.
+
+        For what looks at many rows once: nothing of the memory map is touched, and nothing compiled.
+        """
+        _, places = self._places(rows)
+        if self.layout == "dense":
+            return self._values.copy_of(places, places + 1)
+        starts, stops = self._bounds(places)
+        ids = self._indices.copy_of(starts, stops).astype(np.int32, copy=False)
+        if len(ids) and int(ids.max()) >= len(self.features):
+            raise self._damaged(f"indices.npy names a feature beyond {len(self.features)}")
+        return PackedRows(ids, self._data.copy_of(starts, stops), np.concatenate([[0], np.cumsum(stops - starts)]))
+
     def read_dense(self, rows: Int[np.ndarray, " visits"], buffers: Buffers) -> Float[np.ndarray, "visits features"]:
         """Values of these store rows, NaN where not measured, in reused memory. For a dense matrix."""
         present, places = self._places(rows)
@@ -156,12 +170,16 @@ class StoredMatrix:
 
     def _spans(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where the entries of these matrix rows start and stop; they are asked for from the disk."""
+        starts, stops = self._bounds(places)
+        self._indices.ask_for(starts, stops)
+        self._data.ask_for(starts, stops)
+        return starts, stops
+
+    def _bounds(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         starts, stops = self._indptr[places], self._indptr[places + 1]
         stored = min(len(self._indices.array), len(self._data.array))
         if len(places) and not (starts.min() >= 0 and (starts <= stops).all() and stops.max() <= stored):
             raise self._damaged(f"indptr.npy points outside of {stored} entries")
-        self._indices.ask_for(starts, stops)
-        self._data.ask_for(starts, stops)
         return starts, stops
 
     def _pack(self, places: np.ndarray, buffers: Buffers) -> PackedRows:

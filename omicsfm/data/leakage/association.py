@@ -1,10 +1,11 @@
 """How closely one variable follows another, by ranks, so that a monotone transform changes nothing."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float
-from scipy.stats import norm, rankdata
 
 FEWEST_ROWS = 20
 CLOSE_CLASS = 0.99
@@ -35,6 +36,11 @@ class Association:
 NONE = Association(0.0, 0, 1.0, False)
 
 
+def ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 1 down each column among what is not NaN, ties sharing their mean."""
+    return pd.DataFrame(values).rank().to_numpy().reshape(values.shape)
+
+
 def with_class(x: Float[np.ndarray, " rows"], of_class: Bool[np.ndarray, " rows"]) -> Association:
     """AUROC of ``x`` for a class, with the variance of the Mann-Whitney U under ties."""
     known = ~np.isnan(x)
@@ -43,15 +49,14 @@ def with_class(x: Float[np.ndarray, " rows"], of_class: Bool[np.ndarray, " rows"
     outside = rows - inside
     if rows < FEWEST_ROWS or not inside or not outside:
         return NONE
-    rank = rankdata(x)
+    rank = ranks(x)
     auroc = (rank[of_class].sum() - inside * (inside + 1) / 2) / (inside * outside)
     _, ties = np.unique(x, return_counts=True)
     variance = (rows + 1 - (ties**3 - ties).sum() / (rows * (rows - 1))) / (12 * inside * outside)
     if variance <= 0:
         return NONE
-    return Association(
-        float(max(auroc, 1 - auroc)), rows, float(2 * norm.sf(abs(auroc - 0.5) / np.sqrt(variance))), True
-    )
+    chance = _two_sided(abs(auroc - 0.5) / np.sqrt(variance))
+    return Association(float(max(auroc, 1 - auroc)), rows, chance, True)
 
 
 def with_quantity(x: Float[np.ndarray, " rows"], y: Float[np.ndarray, " rows"]) -> Association:
@@ -60,13 +65,13 @@ def with_quantity(x: Float[np.ndarray, " rows"], y: Float[np.ndarray, " rows"]) 
     x, y = x[known], y[known]
     if len(x) < FEWEST_ROWS:
         return NONE
-    a, b = rankdata(x), rankdata(y)
+    a, b = ranks(x), ranks(y)
     a, b = a - a.mean(), b - b.mean()
     spread = float(np.sqrt((a**2).sum() * (b**2).sum()))
     if spread == 0:
         return NONE
     rho = abs(float((a * b).sum()) / spread)
-    return Association(rho, len(x), float(2 * norm.sf(rho * np.sqrt(len(x) - 1))), False)
+    return Association(rho, len(x), _two_sided(rho * np.sqrt(len(x) - 1)), False)
 
 
 def settles(x: Float[np.ndarray, " rows"], y: Float[np.ndarray, " rows"], *, is_class: bool) -> bool:
@@ -84,3 +89,8 @@ def settles(x: Float[np.ndarray, " rows"], y: Float[np.ndarray, " rows"], *, is_
     step_x, step_y = np.diff(x[order]), np.diff(y[order])
     monotone = bool((step_y >= 0).all() or (np.diff(y[np.lexsort((-y, x))]) <= 0).all())
     return values >= 8 and monotone and not (step_y[step_x == 0] != 0).any()
+
+
+def _two_sided(z: float) -> float:
+    """Probability of a normal deviate as far from 0."""
+    return math.erfc(z / math.sqrt(2))

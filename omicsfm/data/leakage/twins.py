@@ -10,11 +10,13 @@ rows with the same signs of random projections (Charikar 2002), so that the work
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from omicsfm.data.leakage.leak import Leak, some
+from omicsfm.data.leakage.sample import CELLS_AT_ONCE, Rows, blocks_of, columns_of, dense
 from omicsfm.data.store import OmicsStore
 from omicsfm.data.stored_matrix import StoredMatrix
 from omicsfm.data.transforms import default_transform
@@ -23,12 +25,13 @@ MOST_VISITS = 20_000
 """Visits of a modality that are compared; of more, a random part."""
 FITTED_ON = 2000
 FEWEST_FEATURES, FEWEST_VISITS = 30, 30
+MOST_FEATURES, LOOKED_AT = 2048, 500
+"""Features of a profile, and those of them whose values must differ for equal rows to mean anything."""
 DIMENSIONS = 256
 BUCKET, TABLES = 1024, 8
 ROWS_AT_ONCE = 256
 NEAR, APART = 0.5, 3.0
 """Cosine of twins, and how much nearer than the next participant they are, in standard deviations between people."""
-CELLS_AT_ONCE = 500_000
 LIMIT = 4.0  # robust z: one wild value must not be the whole likeness
 
 Profiles = Float[np.ndarray, "visits dimensions"]
@@ -132,34 +135,55 @@ def _sketch(matrix: StoredMatrix, seed: int) -> _Sketch:
     rows = np.asarray(matrix.rows)
     if len(rows) > MOST_VISITS:
         rows = np.sort(generator.choice(rows, MOST_VISITS, replace=False))
-    features = len(matrix.features)
-    step = max(1, CELLS_AT_ONCE // features)
+    fit_on = columns_of(matrix, np.sort(generator.choice(rows, min(len(rows), _fitted(matrix)), replace=False)))
+    features = _often_found(fit_on, generator)
     chain = default_transform(matrix.features.scale)
-    fitted = min(len(rows), FITTED_ON, max(FEWEST_VISITS, 2 * CELLS_AT_ONCE // features))
-    chain.fit(matrix.read(np.sort(generator.choice(rows, fitted, replace=False)))[0], {})
+    chain.fit(fit_on[:, features], {})
     project = None
-    if features > DIMENSIONS:
-        project = generator.standard_normal((features, DIMENSIONS), dtype=np.float32) / np.float32(np.sqrt(DIMENSIONS))
-    profiles = np.empty((len(rows), min(features, DIMENSIONS)), dtype=np.float32)
-    digests = []
-    for at in range(0, len(rows), step):
-        values = matrix.read(rows[at : at + step])[0]
-        digests += [_digest(row) for row in values]
-        scaled = np.clip(np.nan_to_num(chain(values, {})), -LIMIT, LIMIT).astype(np.float32)
-        profiles[at : at + step] = scaled if project is None else scaled @ project
+    if len(features) > DIMENSIONS:
+        project = generator.standard_normal((len(features), DIMENSIONS), dtype=np.float32) / np.float32(
+            np.sqrt(DIMENSIONS)
+        )
+    profiles, digests = [], []
+    for values in blocks_of(matrix, rows):
+        chosen = dense(values[:, features])
+        digests += _digests(values, chosen)
+        scaled = np.clip(np.nan_to_num(chain(chosen, {})), -LIMIT, LIMIT).astype(np.float32)
+        profiles.append(scaled if project is None else scaled @ project)
     groups: dict[bytes, list[int]] = {}
     for row, digest in zip(rows.tolist(), digests, strict=True):
         if digest:
             groups.setdefault(digest, []).append(row)
-    return _Sketch(profiles, rows, [group for group in groups.values() if len(group) > 1])
+    return _Sketch(np.concatenate(profiles), rows, [group for group in groups.values() if len(group) > 1])
 
 
-def _digest(row: np.ndarray) -> bytes:
-    """Of a row's values; empty where too few of them differ for equality to mean anything."""
-    measured = row[~np.isnan(row)]
-    if len(np.unique(measured[:500])) < FEWEST_FEATURES // 2:
-        return b""
-    return hashlib.blake2b(row.tobytes(), digest_size=16).digest()
+def _fitted(matrix: StoredMatrix) -> int:
+    """Visits that the transform is fitted on: fewer where they are wide."""
+    return min(FITTED_ON, max(FEWEST_VISITS, 5 * CELLS_AT_ONCE // len(matrix.features)))
+
+
+def _often_found(
+    values: Float[np.ndarray, "visits features"], generator: np.random.Generator
+) -> Int[np.ndarray, " chosen"]:
+    """The features that make a profile: of many, those that are measured and not zero in most visits."""
+    found = (np.nan_to_num(values) != 0).sum(axis=0)
+    order = generator.permutation(len(found))
+    return np.sort(order[np.argsort(-found[order], kind="stable")][:MOST_FEATURES])
+
+
+def _digests(values: Rows, chosen: Float[np.ndarray, "visits chosen"]) -> list[bytes]:
+    """Of each row's values; empty where too few of them differ, or are not zero, for equality to mean anything."""
+    if isinstance(values, np.ndarray):
+        ordered = np.sort(chosen[:, :LOOKED_AT], axis=1)
+        telling = (np.diff(ordered, axis=1) > 0).sum(axis=1) >= FEWEST_FEATURES // 2
+        whole = [row.tobytes() for row in values]
+    else:
+        telling, bounds = np.diff(values.indptr) >= FEWEST_FEATURES, values.indptr.tolist()
+        whole = [values.indices[a:b].tobytes() + values.data[a:b].tobytes() for a, b in pairwise(bounds)]
+    return [
+        hashlib.blake2b(own, digest_size=16).digest() if tells else b""
+        for own, tells in zip(whole, telling, strict=True)
+    ]
 
 
 def _equal_rows(store: OmicsStore, name: str, groups: list[list[int]]) -> Leak:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
 from omicsfm.contracts import OutcomeSpec
 from omicsfm.data.ingest.prepare import prepare
@@ -164,3 +165,44 @@ def test_labels_of_two_files_in_another_order_are_told(tmp_path: Path) -> None:
     (said,) = shifted.manifest["source"]["leaks"]
     wrong = int((made["severe"] != np.roll(made["severe"], 1)).sum())
     assert f"column 'severe' of p.csv contradicts the clinical table for {wrong} of 80 visits" in said
+
+
+def test_values_that_most_visits_lack_are_ranked_among_those_that_have_them(tmp_path: Path) -> None:
+    made = cohort()
+    made["values"][:, 11] = np.where(np.arange(PEOPLE) % 3 == 0, made["weeks"], np.nan)
+    found = look_for_leaks(store(tmp_path, made))
+    assert [leak.certain for leak in found if "'F11' gives outcome weeks away" in leak.message] == [True]
+
+
+def sparse_store(folder: Path, counts: np.ndarray, severe: np.ndarray) -> OmicsStore:
+    space = FeatureSpace("rna", tuple(f"G{n}" for n in range(counts.shape[1])), "local", "counts")
+    ids = [f"P{n:04d}" for n in np.random.default_rng(1).permutation(len(counts))]
+    return write_store(
+        folder / "sparse",
+        name="planted",
+        visits=pd.DataFrame({"participant_id": ids, "visit": "1", "time_days": 0.0}),
+        outcomes=pd.DataFrame({"severe": severe}),
+        outcome_specs={"severe": OutcomeSpec("severe", "class", "visit", ("no", "yes"))},
+        matrices={"rna": Matrix(space, np.arange(len(counts)), sparse.csr_matrix(counts.astype(np.float32)))},
+    )
+
+
+def test_a_copy_is_certain_only_where_no_visit_contradicts_it(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    visits = 7000  # more than are looked at twice
+    severe = generator.choice(["no", "yes"], visits).astype(object)
+    counts = generator.poisson(0.3, (visits, 40))
+    counts[:, 3] = 2 * (severe == "yes")
+    found = look_for_leaks(sparse_store(tmp_path, counts, severe))
+    assert [leak.certain for leak in found if "'G3'" in leak.message] == [True]
+    counts[generator.integers(visits), 3] = 7
+    found = look_for_leaks(sparse_store(tmp_path, counts, severe))
+    assert [leak.certain for leak in found if "'G3'" in leak.message] == [False]
+
+
+def test_equal_rows_of_a_sparse_matrix_are_found_among_visits_that_share_most_genes(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    counts = generator.poisson(np.geomspace(0.01, 2, 3000), (200, 3000))  # more features than make a profile
+    counts[150] = counts[20]
+    found = look_for_leaks(sparse_store(tmp_path, counts, generator.choice(["no", "yes"], 200).astype(object)))
+    assert [leak.message[:40] for leak in found] == ["rna: 2 visits share all their values with "[:40]]
