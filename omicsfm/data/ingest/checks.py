@@ -39,19 +39,23 @@ class ScaleCheck:
 
     def update(self, block: Matched) -> None:
         """Look at one block."""
-        numbers, seen = _stored(block.values), self.seen
-        numbers = numbers[~np.isnan(numbers)]
-        finite = numbers[np.isfinite(numbers)]
-        seen["measured"] += numbers.size
-        seen["infinite"] |= len(finite) < len(numbers)
-        if not len(finite):
+        finite, seen = _stored(block.values), self.seen
+        is_finite = np.isfinite(finite)
+        measured = finite.size
+        if not is_finite.all():
+            measured -= int(np.isnan(finite).sum())
+            finite = finite[is_finite]
+        seen["measured"] += measured
+        seen["infinite"] |= finite.size < measured
+        if not finite.size:
             return
-        positive = finite.min(where=finite > 0, initial=np.inf)
-        np.minimum(seen["lowest"], finite.min(), out=seen["lowest"])
+        lowest = finite.min()
+        positive = lowest if lowest > 0 else finite.min(where=finite > 0, initial=np.inf)
+        np.minimum(seen["lowest"], lowest, out=seen["lowest"])
         np.maximum(seen["highest"], finite.max(), out=seen["highest"])
         np.minimum(seen["smallest_positive"], positive, out=seen["smallest_positive"])
         if self.spec.scale == "counts":
-            seen["fractional"] |= bool((finite != np.round(finite)).any())
+            seen["fractional"] |= bool((finite != np.rint(finite)).any())
         if self.spec.scale in LARGEST_SUM:
             np.maximum(seen["highest_sum"], _sums(block.values).max(initial=-np.inf), out=seen["highest_sum"])
 
