@@ -58,7 +58,7 @@ class MappedArray:
         """
         lengths, item = stops - starts, self.array.strides[0]
         copied = np.empty((int(lengths.sum()), *self.array.shape[1:]), self.array.dtype)
-        left = memoryview(copied.reshape(-1).view(np.uint8))
+        left = memoryview(copied.reshape(-1).view(np.uint8).data)
         places = (starts * item + self._offset).tolist()
         for place, size in zip(places, (lengths * item).tolist(), strict=True):
             while size:

@@ -1,6 +1,7 @@
 """Which visits are looked at, and some of their features: bounded, whatever the size of the cohort."""
 
 from collections.abc import Iterator
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -10,7 +11,7 @@ from omicsfm.data.leakage.targets import Target
 from omicsfm.data.stored_matrix import PackedRows, StoredMatrix
 
 CELLS_AT_ONCE = 2_000_000
-Rows = np.ndarray | sparse.csr_matrix
+Rows: TypeAlias = np.ndarray | sparse.csr_matrix
 """float32, visits by features, as the matrix is laid out."""
 
 
