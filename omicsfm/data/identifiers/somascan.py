@@ -12,7 +12,7 @@ from omicsfm.errors import InputError
 from omicsfm.namespaces import canonical
 
 MEMBER = "somadata/data/example_data.adat"
-LICENCE = "MIT (SomaLogic)"
+LICENCE = "somadata: MIT"
 WANTED = {"SeqId": "somascan_seqid", "UniProt": "uniprot"}
 
 

