@@ -13,6 +13,7 @@ from omicsfm.namespaces import NAMESPACES, likely_namespaces
 from omicsfm.placement import STATUSES, Placement, Status, Translator, place
 
 SCALES_JOINED_BY = "|"
+COVARIATE = "covariate"  # namespace of what is known without an assay: any part of it is worth reading
 MIN_SHARED = 0.5  # under this share of what a training cohort measured a prediction would rest on guesses
 
 
@@ -101,7 +102,7 @@ class FeatureSpace:
 
         Raises:
             InputError: The namespaces differ and nothing bridges them, the scales differ, or ``source`` has under half
-                of this space's features, and of every panel's where it joins several.
+                of this space's features, and of every panel's where it joins several (covariates apart).
         """
         likely = [n for n in likely_namespaces(source.ids) if n != source.namespace]
         way_out = f"Prepare the store with ids in namespace {self.namespace}" + (
@@ -121,7 +122,7 @@ class FeatureSpace:
         alignment = Alignment(
             placed.position, len(self), unknown, self._shares(placed.position), placed.status, placed.withdrawn
         )
-        if alignment.share < MIN_SHARED:
+        if alignment.share < MIN_SHARED and self.namespace != COVARIATE:
             example = unknown[0] if unknown else "none"
             best = f"at best {alignment.share:.0%} of what {alignment.nearest} measured, " if self.panels else ""
             raise InputError(

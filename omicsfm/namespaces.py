@@ -25,10 +25,12 @@ NAMESPACES: dict[str, re.Pattern[str] | None] = {
     "kegg": re.compile(r"(cpd:)?C\d{5}"),
     "refmet": None,
     "metabolite_name": None,
+    "covariate": None,
     "local": None,
 }
 """Known kinds of feature identifier with the form their ids have; None where names are free text.
-``local`` ids mean nothing outside their cohort. ``gene_name`` is the name in words that HGNC approved."""
+``local`` ids mean nothing outside their cohort. ``gene_name`` is the name in words that HGNC approved,
+``covariate`` a column of the visits, or ``column=value`` of one in words."""
 
 _GREEK = {
     chr(code): unicodedata.name(chr(code), "").rpartition(" ")[2].lower().replace("lamda", "lambda")

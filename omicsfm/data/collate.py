@@ -52,16 +52,16 @@ class BatchReader:
         self._labels = {
             name: row_labels(store, name, chain.columns)
             for name, chain in self.transforms.items()
-            if name in store.modalities
+            if name in store.inputs
         }
         self._columns = {
-            name: space.align(store.modalities[name].features).position
+            name: space.align(store.inputs[name].features).position
             for name, space in self.features.items()
-            if name in store.modalities
+            if name in store.inputs
         }
         self._sparse = {name: self._is_read_sparsely(name) for name in self._columns}
         kept = [name for name, sparse in self._sparse.items() if not sparse]
-        size = sum(4 * len(store.modalities[name].rows) * len(self.features[name]) for name in kept)
+        size = sum(4 * len(store.inputs[name].rows) * len(self.features[name]) for name in kept)
         self._cache: dict[str, tuple[np.ndarray, np.ndarray | None, np.ndarray]] | None = (
             {} if size <= cache_bytes else None
         )
@@ -69,7 +69,7 @@ class BatchReader:
     def _is_read_sparsely(self, name: str) -> bool:
         """Whether only the features that become tokens are looked up, in rows that are mostly zeros."""
         capped = self.max_features is not None and self.max_features < len(self.features[name])
-        return capped and self.store.modalities[name].layout == "csr" and self.transforms[name].is_pointwise
+        return capped and self.store.inputs[name].layout == "csr" and self.transforms[name].is_pointwise
 
     def read(self, rows: Int[np.ndarray, " visits"], *, seed: int = 0) -> Batch:
         """The visits at ``rows``, in that order. ``seed`` decides which features are sampled."""
@@ -108,7 +108,7 @@ class BatchReader:
         place = np.full(len(self.features[name]), -1)
         place[columns[known]] = np.flatnonzero(known)
         chosen, kept = self._choose(name, place[None] >= 0, rows, seed)
-        picked = self.store.modalities[name].pick(rows, np.where(kept, place[chosen], -1), known)
+        picked = self.store.inputs[name].pick(rows, np.where(kept, place[chosen], -1), known)
         values = self.transforms[name].at(picked.values, chosen, at_rows(self._labels[name], rows), picked.total)
         return chosen, ~np.isnan(values), values, picked.below_limit
 
@@ -121,7 +121,7 @@ class BatchReader:
         if name not in self._columns:
             shape = (len(rows), 0)
             return np.zeros(shape, np.float32), np.zeros(shape, bool)
-        matrix = self.store.modalities[name]
+        matrix = self.store.inputs[name]
         if self._cache is None:
             return self._transformed(name, matrix, rows)
         if name not in self._cache:
@@ -158,7 +158,7 @@ def fit_transforms(store: OmicsStore, *, rows: Int[np.ndarray, " training"], cha
         InputError: A step cannot be learnt from these visits; the message names the modality.
     """
     for name, chain in chains.items():
-        matrix = store.modalities[name]
+        matrix = store.inputs[name]
         labels = row_labels(store, name, chain.columns)
         measured = np.intersect1d(rows, matrix.rows)
         most, seed = max(1, CELLS_TO_FIT // max(len(matrix.features), 1)), derive(0, "visits to fit", name)

@@ -39,9 +39,9 @@ def at_rows(labels: Labels, rows: np.ndarray) -> dict[str, np.ndarray]:
 
 def _of_cohort(store: OmicsStore, modality: str, columns: Sequence[str]) -> dict[str, np.ndarray]:
     labels = {column: _named(store, column) for column in columns if column in store.visits}
-    if modality not in store.modalities:
+    if modality not in store.inputs:
         return labels
-    space = store.modalities[modality].features
+    space = store.inputs[modality].features
     if PLATFORM in columns and PLATFORM not in labels:
         labels[PLATFORM] = np.broadcast_to(space.platform or store.name, len(store))
     if SCALE in columns:

@@ -25,6 +25,7 @@ from jaxtyping import Bool, Int
 from scipy import sparse
 
 from omicsfm.contracts import OutcomeSpec
+from omicsfm.data.covariates import CLINICAL, CovariateMatrix
 from omicsfm.data.store_files import check_store_files
 from omicsfm.data.store_writer import FORMAT, StoreWriter
 from omicsfm.data.stored_matrix import StoredMatrix
@@ -126,6 +127,12 @@ class OmicsStore:
     def fingerprint(self) -> str:
         """SHA-256 of everything in the store."""
         return self.manifest["fingerprint"]
+
+    @cached_property
+    def inputs(self) -> Mapping[str, StoredMatrix]:
+        """What a model may read of a visit: every modality, and ``clinical`` where a covariate is known of anybody."""
+        clinical = CovariateMatrix(self)
+        return {**self.modalities, CLINICAL: clinical} if len(clinical.rows) else self.modalities
 
     @cached_property
     def participant_number(self) -> Int[np.ndarray, " visits"]:

@@ -5,8 +5,9 @@ A union offers of a store what training reads, so that nothing behind it knows h
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pandas as pd
 from jaxtyping import Bool, Int
 
 from omicsfm.data.store import OmicsStore
+from omicsfm.data.stored_matrix import StoredMatrix
 from omicsfm.data.union_matrix import UnionMatrix
 from omicsfm.errors import InputError
 
@@ -34,6 +36,11 @@ class StoreUnion(OmicsStore):
     weights: tuple[float, ...] | None = None
     """Each store's share of the visits that training draws; by their numbers of visits where None."""
 
+    @cached_property
+    def inputs(self) -> Mapping[str, StoredMatrix]:
+        """What a model may read of a visit: every modality, and the covariates of the stores that have some."""
+        return _joined(self.stores, [store.inputs for store in self.stores])
+
     @classmethod
     def of(cls, stores: Sequence[OmicsStore], weights: Any = None) -> "StoreUnion":
         """Open stores as one.
@@ -42,16 +49,14 @@ class StoreUnion(OmicsStore):
             InputError: A store stands there twice, the weights do not fit, or a modality is in two namespaces.
         """
         _refuse_twice(stores)
-        starts = np.cumsum([0, *(len(store) for store in stores)])[:-1]
         visits = pd.concat([_visits(store) for store in stores], ignore_index=True)
-        names = dict.fromkeys(name for store in stores for name in store.modalities)
         joined = hashlib.sha256("\n".join(store.fingerprint for store in stores).encode()).hexdigest()
         return cls(
             path=Path(" + ".join(str(store.path) for store in stores)),  # for messages
             manifest={"name": " + ".join(store.name for store in stores), "fingerprint": joined},
             visits=visits,
             outcomes=pd.DataFrame(index=visits.index),
-            modalities={name: UnionMatrix([s.modalities.get(name) for s in stores], starts) for name in names},
+            modalities=_joined(stores, [store.modalities for store in stores]),
             stores=tuple(stores),
             weights=_shares(stores, weights),
         )
@@ -127,6 +132,12 @@ def alike(stores: Sequence[OmicsStore]) -> list[str]:
                 "prepare again; else people who are tested in one are trained on in the other."
             )
     return said
+
+
+def _joined(stores: Sequence[OmicsStore], parts: Sequence[Mapping[str, StoredMatrix]]) -> dict[str, StoredMatrix]:
+    starts = np.cumsum([0, *(len(store) for store in stores)])[:-1]
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: UnionMatrix([part.get(name) for part in parts], starts) for name in names}
 
 
 def _visits(store: OmicsStore) -> pd.DataFrame:

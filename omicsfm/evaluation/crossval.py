@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 import omicsfm
+from omicsfm.data.covariates import covariates
 from omicsfm.data.splits import Split
 from omicsfm.errors import InputError
-from omicsfm.evaluation.clinical import covariates
 from omicsfm.evaluation.methods import Method
 from omicsfm.evaluation.predictions import prediction_rows, write_parquet
 from omicsfm.evaluation.survival_curves import calibrated_curves, stated_grid

@@ -48,7 +48,7 @@ def embedding_data(checkpoint: Checkpoint, store: OmicsStore) -> Any:
     embedding = embed(checkpoint.model, reader_for(checkpoint, store), rows)
     obs = pd.DataFrame({str(name): _writable(column) for name, column in store.visits.items()})
     for name in checkpoint.features:
-        measured = store.modalities[name].rows if name in store.modalities else np.zeros(0, dtype=np.int64)
+        measured = store.inputs[name].rows if name in store.inputs else np.zeros(0, dtype=np.int64)
         obs[f"measured_{name}"] = np.isin(rows, measured)
     ids = obs["participant_id"].astype(str)
     people = ids.unique()

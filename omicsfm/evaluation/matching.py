@@ -34,11 +34,11 @@ def match_features(checkpoint: Checkpoint, store: OmicsStore) -> dict[str, dict[
     way_out = " Or prepare it without that modality: it then counts as not measured." if len(shared) > 1 else ""
     report: dict[str, dict[str, Any]] = {}
     for name, space in checkpoint.features.items():
-        if name not in store.modalities:
+        if name not in store.inputs:
             report[name] = {"known": len(space), **NOTHING}
             continue
         try:
-            alignment = space.align(store.modalities[name].features)
+            alignment = space.align(store.inputs[name].features)
         except InputError as error:
             raise InputError(f"{error}{way_out}") from None
         report[name] = {
@@ -60,9 +60,9 @@ def measured_share(checkpoint: Checkpoint, store: OmicsStore, rows: Int[np.ndarr
     """
     shares = {}
     for name, space in checkpoint.features.items():
-        if name not in store.modalities or not len(rows):
+        if name not in store.inputs or not len(rows):
             continue
-        matrix = store.modalities[name]
+        matrix = store.inputs[name]
         alignment = space.align(matrix.features)
         panel = space.panels.get(alignment.nearest, np.arange(len(space)))
         known = np.isin(alignment.position, panel)

@@ -1,7 +1,7 @@
 """Methods of prediction by name: what a benchmark compares, on identical folds.
 
-    linear                all modalities side by side, ridge-penalised
-    linear[proteome]      any method may be held to some modalities: name[modality+modality]
+    linear                all modalities and the covariates side by side, ridge-penalised
+    linear[proteome]      any method may be held to some of them: name[modality+modality]
     linear[clinical]      what a clinician knows alone: age and sex, or what the cohort lists
     late_fusion           one linear model a modality, averaged
     shared_linear         within strata: one linear model of all of them, each with its own intercept or baseline hazard
@@ -25,7 +25,6 @@ from omicsfm.baselines.forest import Forest
 from omicsfm.baselines.late_fusion import LateFusion
 from omicsfm.baselines.linear import Linear
 from omicsfm.errors import InputError, closest
-from omicsfm.evaluation.clinical import CLINICAL, has_clinical
 from omicsfm.evaluation.shared_linear import NAME as SHARED_LINEAR
 from omicsfm.evaluation.shared_linear import SharedLinear
 from omicsfm.evaluation.task import Task
@@ -101,12 +100,11 @@ _MAKERS: dict[str, tuple[Callable[[], Baseline], bool]] = {
 
 
 def default_names(task: Task) -> list[str]:
-    """Methods of a benchmark that names none: every baseline, and linear on each modality and on the clinical block."""
-    modalities = list(task.store.modalities)
+    """Methods of a benchmark that names none: every baseline, and linear on each modality and on the covariates."""
+    modalities = list(task.store.inputs)
     alone = [f"linear[{name}]" for name in modalities] if len(modalities) > 1 else []
-    control = [f"linear[{CLINICAL}]"] if has_clinical(task.store) else []
     shared = [SHARED_LINEAR] if task.strata is not None else []
-    names = ["linear", *alone, *control, *(["late_fusion"] if alone else []), *shared, "boosting"]
+    names = ["linear", *alone, *(["late_fusion"] if alone else []), *shared, "boosting"]
     return [*names, "forest"] if task.outcome.kind != "survival" or _has_sksurv() else names
 
 
@@ -137,13 +135,14 @@ def _baseline_method(name: str, task: Task, others: Sequence[str]) -> BaselineMe
     plain = written.group(1) if written else name
     if written is None or plain not in _MAKERS:
         raise InputError(f"--methods: '{name}' is not a method; {closest(plain, [*_MAKERS, SHARED_LINEAR, *others])}.")
-    modalities = list(task.store.modalities)
-    known = [*modalities, *([CLINICAL] if has_clinical(task.store) else [])]
+    modalities = list(task.store.inputs)
     if written.group(2) is not None:
         asked = [part.strip() for part in written.group(2).split("+")]
         for modality in asked:
-            if modality not in known:
-                raise InputError(f"--methods: '{name}' asks for modality '{modality}'; {closest(modality, known)}.")
+            if modality not in modalities:
+                raise InputError(
+                    f"--methods: '{name}' asks for modality '{modality}'; {closest(modality, modalities)}."
+                )
         modalities = asked
     make, is_linear = _MAKERS[plain]
     return BaselineMethod(name, make(), tuple(modalities), is_linear)

@@ -59,4 +59,4 @@ class SharedLinear:
 
 
 def _omics(task: Task) -> OmicsTable:
-    return task.table.only(list(task.store.modalities))
+    return task.table

@@ -16,7 +16,6 @@ from omicsfm.data.splits import Split
 from omicsfm.data.store import OmicsStore
 from omicsfm.data.transforms import default_transform
 from omicsfm.errors import InputError, closest
-from omicsfm.evaluation.clinical import CLINICAL, clinical_block, has_clinical
 from omicsfm.metrics.targets import ClassTarget, QuantityTarget, SurvivalTarget, Target, class_target
 
 
@@ -40,14 +39,12 @@ class Task:
 
     @cached_property
     def table(self) -> OmicsTable:
-        """Every modality's values in the declared scale, NaN where not measured; and ``clinical``, where known."""
+        """Every modality's values and the covariates in the declared scale, NaN where not measured."""
         blocks = {}
-        for name, matrix in self.store.modalities.items():
+        for name, matrix in self.store.inputs.items():
             scale = matrix.features.scale
             labels = row_labels(self.store, name, default_transform(scale).columns)
             blocks[name] = Block(matrix.read(self.rows)[0], scale, at_rows(labels, self.rows))
-        if has_clinical(self.store):
-            blocks[CLINICAL] = clinical_block(self.store, self.rows)
         return OmicsTable(blocks, group_labels(self.visits, self.together))
 
     @property

@@ -162,7 +162,7 @@ def fill_head(model: Any, task: TuningTask, rows: np.ndarray, *, members: Sequen
 
 def _is_measured(task: TuningTask, modality: str) -> bool:
     """Whether any training visit has the modality; a linear model of nothing is no member."""
-    matrix = task.reader.store.modalities.get(modality)
+    matrix = task.reader.store.inputs.get(modality)
     return matrix is not None and bool(np.isin(task.rows, matrix.rows).any())
 
 

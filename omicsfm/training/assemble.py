@@ -1,6 +1,6 @@
 """A resolved run config -> the plain mapping that describes a model completely, and the parts around it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,8 +71,11 @@ def objectives(config: Config, features: Mapping[str, FeatureSpace]) -> dict[str
     return {name: build(node, weights=weights) for name, node in config["objective"].items()}
 
 
-def fitted_transforms(store: OmicsStore, rows: np.ndarray, config: Config | None = None) -> dict[str, Chain]:
-    """A chain per modality, by its declared scale and the configured harmonisation, fitted on training visits.
+def fitted_transforms(
+    store: OmicsStore, rows: np.ndarray, config: Config | None = None, *, modalities: Sequence[str] | None = None
+) -> dict[str, Chain]:
+    """A chain for each of ``modalities`` (every input of the store where not given), fitted on training visits: by its
+    declared scale and the configured harmonisation.
 
     Raises:
         InputError: The harmonisation cannot be learnt from these visits, or names a column or batch they do not have.
@@ -80,7 +83,7 @@ def fitted_transforms(store: OmicsStore, rows: np.ndarray, config: Config | None
     steps = None if config is None else config["harmonise"]["steps"]
     if config is not None:
         _check_batches(store, rows, config["harmonise"])
-    chains = {name: default_transform(matrix.features.scale, steps) for name, matrix in store.modalities.items()}
+    chains = {name: default_transform(store.inputs[name].features.scale, steps) for name in modalities or store.inputs}
     fit_transforms(store, rows=rows, chains=chains)
     return chains
 

@@ -100,7 +100,7 @@ def adapt(
 
 def _as_measured(space: FeatureSpace, store: OmicsStore) -> FeatureSpace:
     """The space with the panel of the store that the head learnt from: a cohort to predict must have half of that."""
-    return space.with_panel(store.modalities[space.modality].features) if space.modality in store.modalities else space
+    return space.with_panel(store.inputs[space.modality].features) if space.modality in store.inputs else space
 
 
 def with_head(

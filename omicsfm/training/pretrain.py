@@ -37,8 +37,9 @@ def pretrain(
     stays so. With a ``run_dir`` the run logs there and the same call resumes it.
     """
     task, seed, together = config["task"], config["seed"], (split_record or {}).get("kept_together", ())
-    features = {name: matrix.features for name, matrix in store.modalities.items()}
-    transforms = fitted_transforms(store, rows, config)
+    inputs = store.inputs if config["data"]["clinical"] else store.modalities
+    features = {name: matrix.features for name, matrix in inputs.items()}
+    transforms = fitted_transforms(store, rows, config, modalities=tuple(features))
     spec = backbone_spec(config, features)
     model = build_model(spec, seed=seed, purpose="initial weights")
     sparse = {name: matrix for name, matrix in store.modalities.items() if matrix.layout == "csr"}

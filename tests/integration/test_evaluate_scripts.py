@@ -69,7 +69,7 @@ def test_the_script_tests_the_held_out_fold_and_writes_every_file_of_the_contrac
     assert {file.name for file in out.iterdir()} == files
     metrics = json.loads((out / "metrics.json").read_text())
     assert {"harrell_c", "uno_c", "integrated_brier"} <= set(metrics["methods"]["omicsfm"]["metrics"])
-    assert set(metrics["features"]) == set(simulated_store.modalities)
+    assert set(metrics["features"]) == set(simulated_store.inputs)
     predictions = pd.read_parquet(out / "predictions.parquet")
     split = Split.read(trained / "split.csv")
     held_out = set(split.table.loc[split.table["fold"] == 0, "participant_id"])

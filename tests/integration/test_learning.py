@@ -73,7 +73,7 @@ def pretrained(store, train, config, tmp_path_factory) -> Checkpoint:
 @torch.inference_mode()
 def held_out_loss(model: Any, store: OmicsStore, config: Mapping[str, Any], train: np.ndarray) -> float:
     """Nats per withheld value of participants that nobody trained on."""
-    features = {name: matrix.features for name, matrix in store.modalities.items()}
+    features = {name: matrix.features for name, matrix in store.inputs.items()}
     reader = BatchReader(store, features=features, transforms=fitted_transforms(store, train))
     batch = reader.read(np.setdiff1d(np.arange(len(store)), train), seed=5)
     return sum(float(o(model, batch).total) for o in objectives(config, features).values()) / 2
@@ -82,7 +82,7 @@ def held_out_loss(model: Any, store: OmicsStore, config: Mapping[str, Any], trai
 def test_pretraining_predicts_withheld_values_of_new_people_better_than_the_training_medians(
     store, train, config, pretrained
 ) -> None:
-    features = {name: matrix.features for name, matrix in store.modalities.items()}
+    features = {name: matrix.features for name, matrix in store.inputs.items()}
     ignorant = build_model(backbone_spec(config, features), seed=0, purpose="initial weights").eval()
     for part in (ignorant.summary, *(modality.decoder for modality in ignorant.modalities.values())):
         for parameter in part.parameters():

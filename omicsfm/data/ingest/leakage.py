@@ -1,9 +1,11 @@
-"""What a matrix must not hold: a clinical column."""
+"""What must not be read as a feature: a clinical column in a matrix, an outcome among the covariates."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from omicsfm.data.ingest.cohort import ModalitySpec
+from omicsfm.data.covariates import USUAL
+from omicsfm.data.ingest.cohort import CohortFile, ModalitySpec
+from omicsfm.data.ingest.outcomes import ReadOutcome
 from omicsfm.errors import InputError
 
 
@@ -30,3 +32,23 @@ def check_names(spec: ModalitySpec, features: Iterable[str], clinical: Iterable[
 def plain_name(name: str) -> str:
     """The name with one dot for each run of other than letters and digits."""
     return re.sub(r"[^0-9A-Za-z]+", ".", name)
+
+
+def covariates_to_read(said: CohortFile, outcomes: Sequence[ReadOutcome]) -> tuple[str, ...] | None:
+    """The columns of the visits that models may read: those that the yaml lists; None for age and sex, or what of these
+    no outcome is made of.
+
+    Raises:
+        InputError: A listed column is what an outcome is made of.
+    """
+    columns = said.visits.columns
+    told = {name: o.spec.name for o in outcomes for name in columns if columns[name].column in o.sources}
+    if said.clinical is None:
+        return tuple(name for name in USUAL if name not in told) if told.keys() & set(USUAL) else None
+    for name in said.clinical:
+        if name in told:
+            raise InputError(
+                f"{said.where}: clinical: '{name}' is read from column {columns[name].column}, which outcome "
+                f"'{told[name]}' is made of: it would be predicted from itself. Leave one of them out."
+            )
+    return said.clinical

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+from omicsfm.data.covariates import CLINICAL
 from omicsfm.data.ingest.cohort import FeatureNames, Layout, ModalitySpec, Peaks
 from omicsfm.data.ingest.columns import compile_pattern
 from omicsfm.data.ingest.conditions import Conditions
@@ -42,6 +43,11 @@ def parse_modality(name: str, node: Any, file: str, folder: Path | None) -> Moda
     where = f"{file}: modalities.{name}"
     entry = mapping(node, where, KNOWN)
     check_name(name, where)
+    if name == CLINICAL:
+        raise InputError(
+            f"{where}: '{CLINICAL}' is the name of the visits' covariates (age, sex, or what clinical: lists). "
+            "Call this modality otherwise, such as laboratory."
+        )
     if folder is None:
         refuse_paths(entry, where)
     for key in ("namespace", "scale") if folder is None else ("path", "namespace", "scale"):

@@ -16,7 +16,7 @@ from omicsfm.data.ingest.cohort_source import read_cohort
 from omicsfm.data.ingest.columns import as_text
 from omicsfm.data.ingest.hashes import hashed_meanwhile
 from omicsfm.data.ingest.join import key_columns, match_rows, visit_keys
-from omicsfm.data.ingest.leakage import check_names
+from omicsfm.data.ingest.leakage import check_names, covariates_to_read
 from omicsfm.data.ingest.leaks import contradicting_labels, join_keys, refuse_leaks, unfinished_store
 from omicsfm.data.ingest.mapped_matrix import in_namespace
 from omicsfm.data.ingest.matrices import open_matrix
@@ -69,6 +69,7 @@ def _prepare(
         for rule in said.outcomes.values()
     ]
     targets = _targets(visits, outcomes)
+    clinical = covariates_to_read(said, outcomes)
     modalities = _open(said, annotated, part, visits, targets, progress.folder)
     check_space(writer, sum(own.bytes_needed() for own in modalities.values()))
     display = Display(2 * sum(own.rows for own in modalities.values()))
@@ -108,7 +109,7 @@ def _prepare(
         outcomes=of_visits,
         outcome_specs=specs,
         modalities=entries,
-        clinical=said.clinical,
+        clinical=clinical,
         subgroups=said.subgroups,
         policy=said.policy,
         source=source,

@@ -27,10 +27,10 @@ def describe_match(
     known = _spaces(directory / "features.parquet")
     found.lines += ["", f"checkpoint {directory}"]
     for name, space in known.items():
-        if name not in store.modalities:
+        if name not in store.inputs:
             found.lines.append(f"  {name}: {len(space):,} features; the store has no {name}")
             continue
-        source = store.modalities[name].features
+        source = store.inputs[name].features
         try:
             alignment = space.align(source)
         except InputError as error:
@@ -38,7 +38,7 @@ def describe_match(
             found.problems.append(str(error))
             continue
         found.lines += _lines(name, space, source, alignment, variance[name])
-    for name in store.modalities:
+    for name in store.inputs:
         if name not in known:
             found.notes.append(f"{name}: the checkpoint does not know this modality and will not use it.")
     if not set(known) & set(store.modalities):

@@ -53,7 +53,7 @@ def _report(store: OmicsStore, shown: Path, checkpoint: Path | None, mapping: Se
     people = store.visits["participant_id"].nunique()
     found.lines += [f"{store.name}: {people:,} participants, {len(store):,} visits ({shown})", ""]
     describe_intake(store, found)
-    seen = {name: values_of(matrix) for name, matrix in store.modalities.items()}
+    seen = {name: values_of(matrix) for name, matrix in store.inputs.items()}
     for name, matrix in store.modalities.items():
         describe_modality(store, name, matrix, seen[name], found)
         describe_identifiers(store, name, matrix.features, found)

@@ -11,11 +11,10 @@ from omicsfm.data.transforms.logarithms import Log1p, Log2AboveFloor, Rescale
 from omicsfm.data.transforms.per_scale import PerScale
 from omicsfm.data.transforms.robust_z import RobustZ
 from omicsfm.errors import InputError
-from omicsfm.features import SCALES_JOINED_BY
+from omicsfm.features import COVARIATE, SCALES_JOINED_BY
 
 LOG2_OF_10 = 3.321928094887362
 LOG2_OF_E = 1.4426950408889634
-
 
 _TO_LOG: dict[str, Callable[[], list[Transform]]] = {
     "counts": lambda: [Log1pCPM()],
@@ -28,6 +27,7 @@ _TO_LOG: dict[str, Callable[[], list[Transform]]] = {
     "log10": lambda: [Rescale(LOG2_OF_10)],
     "ln": lambda: [Rescale(LOG2_OF_E)],
     "identity": list,
+    COVARIATE: list,  # years, scores, yes or no: the same unit in every cohort
 }
 SCALES = tuple(_TO_LOG)
 """The scales a COHORT.yaml may declare."""
@@ -52,7 +52,9 @@ def to_model_scale(scale: str) -> Chain:
 def default_transform(scale: str, harmonise: Sequence[Mapping[str, Any]] | None = None) -> Chain:
     """``to_model_scale``, then the steps of a harmonisation as configs/harmonise/ describes them; not yet fitted.
 
-    Without one: a robust z per feature and platform.
+    Without one: a robust z per feature and platform. Covariates are brought to unit spread and not harmonised.
     """
+    if scale == COVARIATE:
+        return Chain(steps=[RobustZ(column=None)])
     steps = [RobustZ()] if harmonise is None else [build(step) for step in harmonise]
     return Chain(steps=[*to_model_scale(scale).steps, *steps])

@@ -14,7 +14,6 @@ from omicsfm.data.ingest.later_visits import later_place
 from omicsfm.data.ingest.prepare import prepare
 from omicsfm.data.store import OmicsStore
 from omicsfm.errors import InputError
-from omicsfm.evaluation.clinical import clinical_block
 
 N = 12
 DAYS = (0, 14)
@@ -257,10 +256,11 @@ def test_the_later_visit_is_the_first_in_the_window_and_not_of_the_same_day(rng:
             assert not len(fit) or when[found[visit]] == when[fit].min()
 
 
-def test_the_clinical_block_is_what_the_cohort_lists(tmp_path: Path) -> None:
+def test_the_covariates_are_what_the_cohort_lists(tmp_path: Path) -> None:
     join = [{"path": "people.csv", "key": {"subject": "person"}}]
     store = build(tmp_path, {}, visits={"join": join, "keep": ["dose", "score", "lab"]}, clinical=["score", "dose"])
-    block = clinical_block(store, np.array([0, 2]))
-    assert block.values.tolist() == [[0.0, 1.0], [1.0, 0.0]]  # score, and whether the dose is low
+    clinical = store.inputs["clinical"]
+    assert clinical.features.ids == ("score", "dose=low")
+    assert clinical.read(np.array([0, 2]))[0].tolist() == [[0.0, 1.0], [1.0, 0.0]]
     with pytest.raises(InputError, match=r"clinical: 'sofa' is not a column of the store's visits"):
         build(tmp_path, {}, clinical=["sofa"])

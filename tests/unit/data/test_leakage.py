@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from scipy import sparse
 
 from omicsfm.contracts import OutcomeSpec
@@ -206,3 +207,41 @@ def test_equal_rows_of_a_sparse_matrix_are_found_among_visits_that_share_most_ge
     counts[150] = counts[20]
     found = look_for_leaks(sparse_store(tmp_path, counts, generator.choice(["no", "yes"], 200).astype(object)))
     assert [leak.message[:40] for leak in found] == ["rna: 2 visits share all their values with "[:40]]
+
+
+def test_an_outcome_made_of_age_takes_age_out_of_what_models_read(tmp_path: Path) -> None:
+    old = {"old": {"kind": "class", "column": "years", "positive_if": {"above": 60}}}
+    for listed, expected in ((None, ("sex=m",)), ([], None)):
+        store = _with_age(tmp_path, old, listed)
+        clinical = store.inputs.get("clinical")
+        assert (None if clinical is None else clinical.features.ids) == expected
+    with pytest.raises(InputError, match="'age' is read from column years, which outcome 'old' is made of"):
+        _with_age(tmp_path, old, ["age"])
+    later = {"next": {"kind": "quantity", "column": "years", "at": "next_visit"}}
+    assert _with_age(tmp_path, later, None).inputs["clinical"].features.ids == ("age", "sex=m")
+
+
+def _with_age(folder: Path, outcomes: dict, listed: list[str] | None) -> OmicsStore:
+    people = [f"P{n:02d}" for n in range(40) for _ in range(2)]
+    days = [0, 90] * 40
+    rng = np.random.default_rng(3)
+    ages = 40 + 40 * rng.random(80)
+    table = pd.DataFrame({"who": people, "day": days, "years": ages, "sex": ["m", "m", "f", "f"] * 20})
+    table.to_csv(folder / "people.csv", index=False)
+    values = pd.DataFrame(rng.normal(10, 1, (80, 5)), columns=list("abcde"))
+    pd.concat([table[["who", "day"]], values], axis=1).to_csv(folder / "p.csv", index=False)
+    said = {
+        "name": "aged",
+        "visits": {
+            "path": "people.csv",
+            "participant_id": "who",
+            "visit": "day",
+            "time_days": "day",
+            "age": "years",
+            "keep": ["sex"],
+        },
+        "modalities": {"proteome": {"path": "p.csv", "key": ["who", "day"], "namespace": "local", "scale": "log2"}},
+        "outcomes": outcomes,
+    }
+    (folder / "COHORT.yaml").write_text(yaml.safe_dump(said if listed is None else said | {"clinical": listed}))
+    return prepare(folder / "COHORT.yaml", folder / "store")

@@ -54,6 +54,7 @@ def honest(rng: np.random.Generator) -> dict[str, np.ndarray]:
         "log10": log2_intensities(rng) * 0.30103,
         "ln": log2_intensities(rng) * 0.693147,
         "identity": rng.normal(0, 100, (ROWS, 30)).astype(np.float32),
+        "covariate": rng.normal(60, 10, (ROWS, 3)).astype(np.float32),
     }
 
 

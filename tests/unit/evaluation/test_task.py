@@ -25,18 +25,19 @@ def test_a_participants_outcome_is_asked_once_at_the_first_visit(small_store):
 def test_the_table_keeps_the_declared_scale_and_marks_what_was_not_measured(small_store):
     table = make_task(small_store, "score").table
     scales = {name: block.scale for name, block in table.blocks.items()}
-    assert scales == {"clinical": "identity"} | {"proteome": "log2", "metabolome": "raw"}
+    assert scales == {"clinical": "covariate"} | {"proteome": "log2", "metabolome": "raw"}
     assert table.blocks["proteome"].measured.all()
     assert 0.5 < table.blocks["metabolome"].measured.mean() < 0.8
 
 
-def test_age_and_sex_are_a_block_of_their_own_that_only_those_who_ask_see(small_store):
+def test_age_and_sex_are_a_block_that_every_method_sees_unless_it_is_held_to_others(small_store):
     task = make_task(small_store, "score")
     block = task.table.blocks["clinical"]
     np.testing.assert_array_equal(block.values[:, 0], task.visits["age"])
     np.testing.assert_array_equal(block.values[:, 1] == 1, task.visits["sex"] == "M")
-    linear, control = baseline_methods(["linear", "linear[clinical]"], task)
-    assert "clinical" not in linear.modalities
+    linear, held, control = baseline_methods(["linear", "linear[proteome]", "linear[clinical]"], task)
+    assert linear.modalities == ("proteome", "metabolome", "clinical")
+    assert held.modalities == ("proteome",)
     assert control.modalities == ("clinical",)
     assert "linear[clinical]" in default_names(task)
 
