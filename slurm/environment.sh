@@ -33,18 +33,43 @@ trainer_arguments() {
   fi
 }
 
-# Run a command in this allocation, one process per task. Slurm warns the batch shell (--signal=B:USR1) before the
-# time limit; the job then goes back into the queue and the same command resumes its run_dir. The signal stays here:
-# a handler inside training would save while another rank waits in a collective.
+# Run a command in this allocation, one process per task; the job goes back into the queue, where the same command resumes
+# its run_dir,
+#   - when it was asked to stop. Slurm warns this shell before the time limit (--signal=B:USR1); a preemption, or scancel
+#     --signal, reaches the tasks. Training then saves between two steps and requeues the job itself, or ends with status
+#     75 where it finds no scontrol, as in a container; other programs end by the signal;
+#   - when a signal killed a task, as the kernel does where memory is short, or a node that fails, and the run had saved
+#     a newer state than the one it began with: a job that dies in the same place twice is not tried again.
+# A plain scancel ends this shell too, and so nothing is requeued.
 launch() {
-  trap 'echo "time limit near: requeue"; scontrol requeue "$SLURM_JOB_ID"' USR1
+  local run_dir="" argument status=0 warned="" before
+  for argument in "$@"; do
+    [[ "$argument" == run_dir=* ]] && run_dir="${argument#run_dir=}"
+  done
+  before="$(newest_state "$run_dir")"
   echo "job ${SLURM_JOB_ID:-none} on ${SLURM_JOB_NODELIST:-$(hostname)}, restart ${SLURM_RESTART_COUNT:-0}: $*"
   srun --kill-on-bad-exit=1 "$@" &
-  local step=$! status=0
+  local step=$!
+  trap 'warned=yes; echo "asked to stop: tells the tasks"; kill -USR1 "$step"' USR1
   wait "$step" || status=$?
   while kill -0 "$step" 2>/dev/null; do  # a trapped signal ends wait, not the step
     status=0
     wait "$step" || status=$?
   done
+  if (( status == 75 )) || [[ -n "$warned" && $status -ne 0 ]]; then
+    requeue "stopped to be continued"
+  elif (( status > 128 )) && [[ "$(newest_state "$run_dir")" != "$before" ]]; then
+    requeue "a task was killed (status $status) after the run had got further"
+  fi
   return "$status"
+}
+
+newest_state() {
+  [[ -d "$1" ]] && find "$1" -path '*/resume/step-*' -name manifest.json -printf '%T@ %p\n' | sort -n | tail -n 1
+  return 0
+}
+
+requeue() {
+  echo "$1: requeues job $SLURM_JOB_ID"
+  scontrol requeue "$SLURM_JOB_ID"
 }

@@ -7,11 +7,12 @@ one process to the other, which costs more than reading it.
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import Generic, TypeVar
 
 import numpy as np
 
-from omicsfm.data.order import BatchSampler
+from omicsfm.data.order import BatchSampler, Request
 
 Item = TypeVar("Item")
 
@@ -26,19 +27,35 @@ class Loader(Generic[Item]):
         self.sampler = sampler
         self.read = read
         self.ahead = ahead
+        self._first = 0
+        self._given = 0
 
     def __len__(self) -> int:
         return len(self.sampler)
 
+    def state_dict(self) -> dict[str, int]:
+        """How many batches of the epoch were given out; the order is the sampler's."""
+        return {"batches": self._given % len(self)}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Let the next epoch begin behind the batches that ``state_dict`` counted."""
+        self._first = state["batches"]
+
     def __iter__(self) -> Iterator[Item]:
+        self._given, self._first = self._first, 0
+        for item in self._read(islice(self.sampler, self._given, None)):
+            self._given += 1
+            yield item
+
+    def _read(self, requests: Iterator[Request]) -> Iterator[Item]:
         if not self.ahead:
-            for request in self.sampler:
+            for request in requests:
                 yield self.read(*request)
             return
         with ThreadPoolExecutor(1, thread_name_prefix="loader") as thread:
             waiting: deque[Future[Item]] = deque()
             try:
-                for request in self.sampler:
+                for request in requests:
                     waiting.append(thread.submit(self.read, *request))
                     if len(waiting) > self.ahead:
                         yield waiting.popleft().result()

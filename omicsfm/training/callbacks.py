@@ -44,22 +44,12 @@ class Patience(EarlyStopping):
     """Stops when the validation loss has not fallen for ``patience`` epochs, in a resumed run as in any other."""
 
     def __init__(self, patience: int) -> None:
-        # Lightning calls it last at the end of an epoch, behind SaveToResume, which would miss the epoch's verdict
+        # Lightning calls it last at the end of an epoch, behind SaveStates, which would miss the epoch's verdict
         super().__init__(VALIDATION_LOSS, patience=patience, check_finite=True, check_on_train_epoch_end=False)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.wait_count >= self.patience:  # killed after its last epoch
             trainer.should_stop = True
-
-
-class SaveToResume(pl.Callback):
-    """Saves everything that a resumed run needs after each epoch; stands last among the callbacks."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        trainer.save_checkpoint(self.file)
 
 
 class RunLog(pl.Callback):
@@ -75,6 +65,7 @@ class RunLog(pl.Callback):
             lines = [json.loads(line) for line in self.file.read_text().splitlines()]
             kept = [json.dumps(line) + "\n" for line in lines if line["epoch"] < trainer.current_epoch]
             self.file.write_text("".join(kept))
+        self._visits, self._started = 0, time.perf_counter()  # an epoch that is resumed has no start
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._visits, self._started = 0, time.perf_counter()

@@ -18,11 +18,15 @@ from omicsfm.build import build
 from omicsfm.data.collate import BatchReader
 from omicsfm.data.loader import make_loader
 from omicsfm.seeding import derive
-from omicsfm.training.callbacks import BestWeights, Export, Patience, Progress, RunLog, SaveToResume
+from omicsfm.training.callbacks import BestWeights, Export, Patience, Progress, RunLog
+from omicsfm.training.epoch_means import EpochMeans
+from omicsfm.training.lightning_parts import make_trainer
 from omicsfm.training.module import TrainingModule
-from omicsfm.training.strategies import plugins
+from omicsfm.training.preemption import stop_request
+from omicsfm.training.resume.folder import newest_intact
+from omicsfm.training.saving import SaveStates
 
-RESUME = Path("resume") / "last.ckpt"
+RESUME = "resume"
 
 
 @dataclass(frozen=True)
@@ -73,68 +77,22 @@ def fit(
         optimizer=build(optimizer or config["optimizer"]),
         schedule=build(config["schedule"]),
         total_steps=total_steps,
+        seed=derive(seed, title),
     )
     best = BestWeights()
-    callbacks: list[pl.Callback] = [best, Patience(patience)]
+    callbacks: list[pl.Callback] = [EpochMeans(), best, Patience(patience)]
     if run_dir is not None:
         callbacks += [RunLog(run_dir / "log.jsonl"), Progress(title=title, total_steps=total_steps)]
         if export is not None:
             callbacks.append(Export(best=best, write=export))
-        callbacks.append(SaveToResume(run_dir / RESUME))
-    with _quiet_lightning(), distributed.sharing():
+        callbacks.append(SaveStates(run_dir / RESUME, every_minutes=config["resume"]["every_minutes"]))
+    with _quiet_lightning(), distributed.sharing(), stop_request.fitting():
         trainer = make_trainer(config, run_dir=run_dir, callbacks=callbacks, epochs=epochs, clip=task["gradient_clip"])
-        resume = run_dir / RESUME if run_dir is not None and (run_dir / RESUME).exists() else None
+        resume = None if run_dir is None else newest_intact(run_dir / RESUME)
         trainer.fit(module, train, validation, ckpt_path=resume, weights_only=True)
     if not best.weights:
         raise FloatingPointError(f"{title}: no epoch ended with a finite validation loss; lower the learning rate.")
     return Best(best.weights, best.epoch, best.loss)
-
-
-def make_trainer(
-    config: Mapping[str, Any], *, run_dir: Path | None, callbacks: list[pl.Callback], epochs: int, clip: float
-) -> pl.Trainer:
-    """A Trainer from configs/trainer and configs/logger; several processes share each batch."""
-    settings = dict(config["trainer"])
-    strategy = build(settings.pop("strategy"))
-    strategy = strategy() if callable(strategy) else strategy
-    return pl.Trainer(
-        **settings,
-        strategy=strategy,
-        max_epochs=epochs,
-        callbacks=callbacks,
-        logger=_logger(config["logger"], run_dir) if run_dir is not None else False,
-        plugins=plugins(),
-        gradient_clip_val=clip,
-        use_distributed_sampler=False,  # BatchSampler shares batches out itself
-        default_root_dir=run_dir,
-        num_sanity_val_steps=0,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        enable_progress_bar=False,
-        log_every_n_steps=1,
-    )
-
-
-def _logger(config: Mapping[str, Any], run_dir: Path) -> Any:
-    if config["name"] == "csv":
-        from pytorch_lightning.loggers import CSVLogger
-
-        return CSVLogger(save_dir=run_dir, name="csv")
-    if config["name"] == "wandb":
-        import os
-
-        from pytorch_lightning.loggers import WandbLogger
-
-        if config["mode"] == "offline":
-            os.environ["WANDB_MODE"] = "offline"  # the argument alone still resolves a host
-        return WandbLogger(
-            project=config["project"],
-            save_dir=run_dir,
-            offline=config["mode"] == "offline",
-            id=run_dir.name,
-            settings={"silent": True, "console": "off"},  # what a run prints may name paths and people
-        )
-    return False
 
 
 class _quiet_lightning(warnings.catch_warnings):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,10 +33,16 @@ def _compose_and_run() -> None:
 
 
 def _run(config: DictConfig) -> None:
+    from omicsfm.training.preemption import ToBeContinued, exit_status
     from omicsfm.training.run import run
 
-    def job() -> None:  # inside Hydra, which prints a line of its own about any exception that leaves it
-        run(resolve(config))
+    def job() -> int:  # inside Hydra, which prints a line of its own about any exception that leaves it
+        try:
+            run(resolve(config))
+        except ToBeContinued as why:
+            print(f"{why}; the same command goes on from there", file=sys.stderr, flush=True)
+            return exit_status()
+        return 0
 
     run_command(job)
 

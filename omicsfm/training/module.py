@@ -7,13 +7,16 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from omicsfm import distributed
 from omicsfm.contracts import Batch
+from omicsfm.seeding import seed_everything
+from omicsfm.training.epoch_means import Means
 from omicsfm.training.fully_sharded import shard
 from omicsfm.training.optimizers import AdamW, WarmupCosine
 
 
 class TrainingModule(pl.LightningModule):
-    """The sum of objectives is minimised and logged with its parts."""
+    """The sum of objectives is minimised; their means over an epoch are kept with their parts."""
 
     def __init__(
         self,
@@ -23,6 +26,7 @@ class TrainingModule(pl.LightningModule):
         optimizer: AdamW,
         schedule: WarmupCosine,
         total_steps: int,
+        seed: int,
     ) -> None:
         super().__init__()
         self.model = model
@@ -30,6 +34,8 @@ class TrainingModule(pl.LightningModule):
         self.make_optimizer = optimizer
         self.make_schedule = schedule
         self.total_steps = total_steps
+        self.seed = seed
+        self.means = {"train": Means(), "val": Means()}
 
     def configure_model(self) -> None:
         """Shards the model where the strategy has a mesh for it."""
@@ -39,10 +45,12 @@ class TrainingModule(pl.LightningModule):
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The loss of one batch of this rank's visits."""
         loader: Any = self.trainer.train_dataloader
+        # decided by the step: a run resumed at it draws what one that was never stopped does
+        seed_everything(self.seed, "step", self.trainer.global_step, distributed.rank())
         return self._step(batch, "train", loader.sampler.visits(batch_index))
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        """Logs the loss on held-out participants of the training set."""
+        """Counts the loss on held-out participants of the training set."""
         loader: Any = self.trainer.val_dataloaders
         self._step(batch, "val", loader.sampler.visits(batch_index))
 
@@ -56,7 +64,7 @@ class TrainingModule(pl.LightningModule):
         logged[f"{stage}/loss"] = total.detach()
         # The objectives scale their means so that an average over ranks is the mean over all visits. For the mean over
         # batches each counts what it holds on all ranks together: a rank's own share may be smaller, or empty.
-        self.log_dict(logged, on_step=False, on_epoch=True, batch_size=max(visits, 1), sync_dist=True)
+        self.means[stage].add(logged, max(visits, 1))
         return total
 
     def configure_optimizers(self) -> dict[str, Any]:  # type: ignore[override]

@@ -21,10 +21,11 @@ from omicsfm.data.stratify import outcome_labels
 from omicsfm.data.union import alike, open_stores, training_rows
 from omicsfm.errors import InputError
 from omicsfm.training.finetune import finetune
+from omicsfm.training.preemption import stop_request
 from omicsfm.training.pretrain import pretrain
 
 Config = Mapping[str, Any]
-MAY_CHANGE = ("trainer", "logger", "run_dir")
+MAY_CHANGE = ("trainer", "logger", "resume", "run_dir")
 """Parts of a config that another start of the same run may change: they do not change the result."""
 
 
@@ -35,7 +36,13 @@ def run(config: Config) -> Path:
 
     Raises:
         InputError: The config, the store, the split or the checkpoint is at fault.
+        ToBeContinued: A signal or a time limit asked it to stop, and its state is saved.
     """
+    with stop_request.listening(stop_after_minutes=config["resume"]["stop_after_minutes"]):
+        return _run(config)
+
+
+def _run(config: Config) -> Path:
     task = config["task"]["name"]
     run_dir = Path(config["run_dir"])
     checkpoint = run_dir / "checkpoint"

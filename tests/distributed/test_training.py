@@ -15,6 +15,7 @@ import pytest
 
 from omicsfm.data.store import OmicsStore
 from omicsfm.training.main import main
+from omicsfm.training.resume.folder import saved_states
 
 pytestmark = pytest.mark.distributed
 NEEDS_DEEPSPEED = pytest.mark.skipif(find_spec("deepspeed") is None, reason="DeepSpeed is not installed")
@@ -35,7 +36,7 @@ def test_two_processes_pretrain_what_one_does_through_a_kill_of_both(
     """Killed in the third of four epochs or soon after, and resumed by the same command, or by another trainer's."""
     run = tmp_path / "run"
     runs.kill(runs.start(*pretraining, f"run_dir={run}", f"trainer={first}"), after="epoch 2/4")
-    assert (run / "resume" / "last.ckpt").exists()
+    assert saved_states(run / "resume")
     assert not (run / "finished.json").exists()
     runs.finish(runs.start(*pretraining, f"run_dir={run}", f"trainer={second}"))
     runs.assert_same(run, alone)

@@ -1,5 +1,6 @@
 """A run that is started twice gives the same result, and so does one that was killed on the way."""
 
+import errno
 import json
 import os
 import signal
@@ -15,9 +16,10 @@ import torch
 from safetensors.torch import load_file
 
 from omicsfm.errors import InputError
-from omicsfm.training import callbacks, fit, strategies
+from omicsfm.training import callbacks, fit
 from omicsfm.training import run as run_module
 from omicsfm.training.main import compose
+from omicsfm.training.resume import folder as resume_folder
 from omicsfm.training.run import run
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -167,22 +169,22 @@ def test_a_resumed_run_remembers_its_best_epoch_and_how_long_it_has_waited(
     assert json.loads((folder / "finished.json").read_text())["best epoch"] == 1
 
 
-@pytest.mark.parametrize("when", ["writing the resume file", "after the export", "before finished.json"])
+@pytest.mark.parametrize("when", ["writing a state", "after the export", "before finished.json"])
 def test_a_crash_while_files_are_written_loses_nothing(overrides, reference, tmp_path, monkeypatch, when: str) -> None:
     folder = tmp_path / "crashed"
     with monkeypatch.context() as patch:
-        if when == "writing the resume file":
-            calls: list[object] = []
-            save = strategies.torch.save
+        if when == "writing a state":
+            calls: list[Path] = []
+            write = resume_folder.write_tensors
 
-            def truncated(record: object, stream: Any) -> None:
-                calls.append(record)
+            def truncated(file: Path, tensors: Any) -> str:
+                calls.append(file)
                 if len(calls) == 3:
-                    stream.write(b"PK")
-                    raise OSError("No space left on device")
-                save(record, stream)
+                    file.write_bytes(b"half")
+                    raise OSError(errno.ENOSPC, "No space left on device")
+                return write(file, tensors)
 
-            patch.setattr(strategies.torch, "save", truncated)
+            patch.setattr(resume_folder, "write_tensors", truncated)
         elif when == "after the export":
             export = callbacks.Export.on_train_epoch_end
 
@@ -193,16 +195,17 @@ def test_a_crash_while_files_are_written_loses_nothing(overrides, reference, tmp
 
             patch.setattr(callbacks.Export, "on_train_epoch_end", crash)
         else:
-            write = run_module._write
+            write_text = run_module._write
 
             def fail(file: Path, text: str) -> None:
                 if file.name == "finished.json":
                     raise OSError("No space left on device")
-                write(file, text)
+                write_text(file, text)
 
             patch.setattr(run_module, "_write", fail)
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises((OSError, InputError), match="No space left"):
             run(compose(overrides(folder)))
+    assert not [left for left in folder.glob("resume/*") if left.name.startswith(".")]
     run(compose(overrides(folder)))
     assert_same_run(folder, reference)
 

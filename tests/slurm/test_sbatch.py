@@ -17,9 +17,9 @@ def cluster(tmp_path: Path) -> dict[str, str]:
     """The environment of a job whose srun runs its command once and whose scontrol only takes notes."""
     stand_ins = {
         "srun": 'shift; exec "$@"',
-        "scontrol": f'echo "$@" >> {tmp_path}/scontrol.log; kill "$(cat {tmp_path}/python.pid)"',
+        "scontrol": f'echo "$@" >> {tmp_path}/scontrol.log',
         "python": f'echo $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/python.pid; echo "python $*"; '
-        "exec ${PYTHON_STAND_IN:-true}",
+        'eval exec "${PYTHON_STAND_IN:-true}"',
     }
     for name, body in stand_ins.items():
         file = tmp_path / "bin" / name
@@ -90,6 +90,28 @@ def test_a_failing_step_fails_the_job(cluster: dict[str, str], tmp_path: Path) -
     assert run("pretrain.sbatch", "run_dir=R", environment=environment, cwd=tmp_path).returncode == 1
 
 
+def test_a_run_that_asks_to_be_continued_is_requeued(cluster: dict[str, str], tmp_path: Path) -> None:
+    environment = cluster | {"PYTHON_STAND_IN": "sh -c 'exit 75'"}
+    run("pretrain.sbatch", "run_dir=R", environment=environment, cwd=tmp_path)
+    assert (tmp_path / "scontrol.log").read_text() == "requeue 7\n"
+
+
+@pytest.mark.parametrize("further", [True, False])
+def test_a_killed_run_is_requeued_only_after_it_had_got_further(
+    cluster: dict[str, str], tmp_path: Path, further: bool
+) -> None:
+    state = tmp_path / "R" / "resume" / "step-000000003" / "manifest.json"
+    state.parent.mkdir(parents=True)
+    state.touch()
+    dies = f"touch {state if further else tmp_path / 'other'}; kill -KILL $$"
+    (tmp_path / "bin" / "dies").write_text(f"#!/bin/sh\n{dies}\n")
+    (tmp_path / "bin" / "dies").chmod(0o755)
+    environment = cluster | {"PYTHON_STAND_IN": "dies"}
+    ended = run("pretrain.sbatch", f"run_dir={tmp_path}/R", environment=environment, cwd=tmp_path)
+    assert ended.returncode == 137
+    assert (tmp_path / "scontrol.log").exists() == further
+
+
 def test_the_warning_before_the_time_limit_requeues_the_job(cluster: dict[str, str], tmp_path: Path) -> None:
     job = subprocess.Popen(
         ["bash", str(REPOSITORY / "slurm" / "pretrain.sbatch"), "run_dir=R"],
@@ -103,7 +125,7 @@ def test_the_warning_before_the_time_limit_requeues_the_job(cluster: dict[str, s
         os.sched_yield()
     job.send_signal(signal.SIGUSR1)
     printed, _ = job.communicate(timeout=20)
-    assert "time limit near: requeue" in printed
+    assert "asked to stop: tells the tasks" in printed
     assert (tmp_path / "scontrol.log").read_text() == "requeue 7\n"
 
 
