@@ -35,8 +35,8 @@ def make_trainer(
         log_every_n_steps=1,
     )
     # Its handlers save or broadcast in the middle of a step: see preemption.py, which listens in their place
-    trainer._signal_connector.register_signal_handlers = lambda: None
-    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    trainer.fit_loop.epoch_loop._broadcast_sigterm_tensor = lambda: None  # type: ignore[method-assign]
     return trainer
 
 
