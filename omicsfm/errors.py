@@ -4,17 +4,23 @@ Commands print its text and end with status 1; anything else keeps its traceback
 """
 
 import difflib
+import re
 from collections.abc import Iterable
+
+ENDLESS = re.compile(r"(\S{200})\S{300,}")
+"""A word that nobody reads to its end: a column of 5,000 characters, a key that never closes."""
 
 
 class InputError(ValueError):
     """What was expected, what was found, where, and the way out: in one message, on one line.
 
-    What was found may be anything: characters that a terminal obeys instead of showing are written out.
+    What was found may be anything: characters that a terminal obeys instead of showing are written out, and a word of
+    more than 500 is cut.
     """
 
     def __str__(self) -> str:
-        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in super().__str__())
+        said = ENDLESS.sub(r"\1...", super().__str__())
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in said)
 
 
 def closest(name: str, known: Iterable[str]) -> str:

@@ -6,6 +6,7 @@ fingerprint, which stands in every checkpoint, tells it from the one that was tr
 
 import hashlib
 import json
+import tokenize
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -92,20 +93,29 @@ def _changed(path: Path, names: list[str]) -> InputError:
 def _shapes(folder: Path, entry: Mapping[str, Any], visits: int) -> Iterator[tuple[str, str | None]]:
     """Each array of a modality, and what is wrong with it."""
     rows, width = int(entry["visits"]), int(entry["features"])
-    numbers = np.load(folder / "rows.npy", mmap_mode="r")
+    numbers = _mapped(folder / "rows.npy")
     yield "rows.npy", _unlike(numbers, (rows,), "i")
     if rows and (numbers[0] < 0 or numbers[-1] >= visits):
         yield "rows.npy", f"names visits {numbers[0]:,} to {numbers[-1]:,} of {visits:,}"
     if entry["layout"] == "dense":
-        yield "values.npy", _unlike(np.load(folder / "values.npy", mmap_mode="r"), (rows, width), "f")
+        yield "values.npy", _unlike(_mapped(folder / "values.npy"), (rows, width), "f")
     else:
-        bounds = np.load(folder / "indptr.npy", mmap_mode="r")
+        bounds = _mapped(folder / "indptr.npy")
         yield "indptr.npy", _unlike(bounds, (rows + 1,), "i")
         stored = int(bounds[-1])
-        yield "indices.npy", _unlike(np.load(folder / "indices.npy", mmap_mode="r"), (stored,), "iu")
-        yield "data.npy", _unlike(np.load(folder / "data.npy", mmap_mode="r"), (stored,), "f")
+        yield "indices.npy", _unlike(_mapped(folder / "indices.npy"), (stored,), "iu")
+        yield "data.npy", _unlike(_mapped(folder / "data.npy"), (stored,), "f")
     if (folder / "below_limit.npy").exists():
-        yield "below_limit.npy", _unlike(np.load(folder / "below_limit.npy", mmap_mode="r"), (rows, width), "b")
+        yield "below_limit.npy", _unlike(_mapped(folder / "below_limit.npy"), (rows, width), "b")
+
+
+def _mapped(file: Path) -> np.ndarray:
+    try:
+        return np.load(file, mmap_mode="r")
+    except (ValueError, SyntaxError, EOFError, OverflowError, tokenize.TokenError) as error:  # numpy reads the header as Python
+        raise InputError(
+            f"{file}: the store is damaged: no array of numbers ({' '.join(str(error).split())}). Prepare it again."
+        ) from None
 
 
 def _unlike(array: np.ndarray, shape: tuple[int, ...], kinds: str) -> str | None:

@@ -16,6 +16,12 @@ def test_an_input_error_is_one_message_and_status_1(capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err == "error: proteome: 3 values are negative\n"
 
 
+def test_a_word_without_end_is_cut_in_a_message() -> None:
+    assert str(InputError(f"visits: there is no column '{5000 * 'a'}' in it")) == (
+        f"visits: there is no column '{199 * 'a'}... in it"
+    )
+
+
 def test_ctrl_c_ends_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     def command() -> None:
         raise KeyboardInterrupt

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from omicsfm.data.ingest.places import place_of
-from omicsfm.data.ingest.plain_yaml import read_yaml
 from omicsfm.data.ingest.rehearsal import rehearse
 
 HDF5 = (".h5ad", ".h5mu")
@@ -19,6 +18,8 @@ def preflight(cohort: Path) -> None:
     """
     paths = [cohort]
     if cohort.suffix.lower() in (".yaml", ".yml"):
+        from omicsfm.data.ingest.plain_yaml import read_yaml
+
         said = _paths(read_yaml(cohort), named=False)
         paths = [place_of(path, cohort.name, cohort.parent) for path in said]
     for path in paths:

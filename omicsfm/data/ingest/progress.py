@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import omicsfm
+from omicsfm.data.ingest.tables import refuse_missing
 from omicsfm.errors import InputError
 
 SAVE_SECONDS = 20.0
@@ -117,12 +118,11 @@ def key_of(said: Any, files: Iterable[Path]) -> str:
     """What an intake depends on, as one hash: this omicsfm, what the cohort file says, and the files' sizes and times.
 
     Raises:
-        InputError: A file is missing.
+        InputError: A file is missing, or a folder.
     """
     stamps = []
     for file in sorted(files):
-        if not file.is_file():
-            raise InputError(f"{file}: no such file.")
+        refuse_missing(file)
         stat = file.stat()
         stamps.append([str(file.resolve()), stat.st_size, stat.st_mtime_ns])
     return sha256(json.dumps([omicsfm.__version__, repr(said), stamps]).encode()).hexdigest()

@@ -44,11 +44,23 @@ def kind_of(path: Path) -> str:
     )
 
 
+def refuse_missing(path: Path) -> None:
+    """A file must be there, and be one.
+
+    Raises:
+        InputError: It is not, or it is a folder, as zarr stores are.
+    """
+    if path.is_dir():
+        zarr = f" {ZARR_WAY_OUT}" if path.suffix.lower() == ".zarr" else ""
+        raise InputError(f"{path}: is a folder, expected a file ({SUPPORTED}).{zarr}")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file.")
+
+
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
     """Turn every way in which a file can be unreadable into one InputError that names it."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file.")
+    refuse_missing(path)
     try:
         yield
     except InputError:

@@ -16,6 +16,7 @@ from benchmarks.hostile.hdf5_files import CRAFTED
 from omicsfm.data.ingest import inflation
 from omicsfm.data.ingest.cohort_source import read_cohort
 from omicsfm.data.ingest.hdf5 import check_hdf5
+from omicsfm.data.ingest.progress import key_of
 from omicsfm.data.ingest.tables import header_of
 from omicsfm.errors import InputError
 
@@ -91,6 +92,9 @@ def test_a_file_that_carries_its_mapping_names_no_other_file(tmp_path: Path) -> 
 def test_a_zarr_folder_is_told_how_to_become_a_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"read_zarr\(FOLDER\)\.write_h5ad\(FILE\)"):
         read_cohort(tmp_path / "x.zarr")
+    (tmp_path / "m.zarr").mkdir()
+    with pytest.raises(InputError, match=r"m\.zarr: is a folder.*read_zarr\(FOLDER\)\.write_h5ad\(FILE\)"):
+        key_of("", [tmp_path / "m.zarr"])
 
 
 CHILD = """

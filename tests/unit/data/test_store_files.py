@@ -46,6 +46,15 @@ def replace(name: str, array: np.ndarray) -> Callable[[Path], None]:
     return lambda path: np.save(path / "modalities" / name, array)
 
 
+def write(name: str, content: bytes) -> Callable[[Path], None]:
+    """Put bytes in the place of an array."""
+
+    def change(path: Path) -> None:
+        (path / "modalities" / name).write_bytes(content)
+
+    return change
+
+
 def say(**changes: object) -> Callable[[Path], None]:
     """Edit a modality's entry in the manifest, as with a text editor."""
 
@@ -75,6 +84,8 @@ def say(**changes: object) -> Callable[[Path], None]:
         (replace("transcriptome/indptr.npy", np.array([0, 1, 7])), "modalities/transcriptome/indices.npy"),
         (replace("transcriptome/indptr.npy", np.array([0, 2])), "modalities/transcriptome/indptr.npy"),
         (replace("transcriptome/data.npy", np.array([{}, {}])), "the store is damaged"),
+        (write("proteome/values.npy", b"\x93NUMPY\x01\x00\x04\x00{'a("), "proteome/values.npy: the store is damaged"),
+        (write("proteome/values.npy", b""), "proteome/values.npy: the store is damaged"),
         (lambda path: (path / "modalities/proteome/values.npy").unlink(), "proteome/values.npy is missing"),
         (lambda path: (path / "manifest.json").write_text("[]"), "the store is damaged"),
         (lambda path: (path / "manifest.json").write_text("{"), "the store is damaged"),
