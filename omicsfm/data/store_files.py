@@ -17,6 +17,7 @@ import numpy as np
 from omicsfm.errors import InputError
 
 HASHED_AT_ONCE = 2  # files; more would only wait for the disk
+DAMAGED = (ValueError, SyntaxError, EOFError, OverflowError, tokenize.TokenError)  # numpy reads a header as Python
 
 
 def sha256(file: Path) -> str:
@@ -112,7 +113,7 @@ def _shapes(folder: Path, entry: Mapping[str, Any], visits: int) -> Iterator[tup
 def _mapped(file: Path) -> np.ndarray:
     try:
         return np.load(file, mmap_mode="r")
-    except (ValueError, SyntaxError, EOFError, OverflowError, tokenize.TokenError) as error:  # numpy reads the header as Python
+    except DAMAGED as error:
         raise InputError(
             f"{file}: the store is damaged: no array of numbers ({' '.join(str(error).split())}). Prepare it again."
         ) from None
