@@ -13,21 +13,34 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-OutcomeKind = Literal["class", "quantity", "survival"]
+OutcomeKind = Literal["class", "quantity", "survival", "competing_risks"]
+TIMED = ("survival", "competing_risks")
+"""Kinds of outcome that are a time to an event."""
+FROM_VISIT = ("visit", "first_visit", "study_start")
+"""Time zeros whose times a store counts from the visit; any other is the origin of a clock of the outcome's own."""
 
 
 @dataclass(frozen=True)
 class OutcomeSpec:
     """What an outcome means: a class, a quantity, or a time to an event.
 
-    ``classes`` lists the labels of a ``class`` outcome in the order of their class ids; empty for other kinds.
-    ``level`` says whether each visit has its own value or the participant has one.
+    ``classes`` lists the labels of a ``class`` outcome in the order of their class ids, and the causes of
+    ``competing_risks`` in the order of their numbers, the first being 1; empty for other kinds.
+    ``level`` says whether each visit has its own value or the participant has one. ``time_zero`` says what the
+    cohort's times to an event count from. With one of ``FROM_VISIT`` a store's times count from the visit; with any
+    other, such as ``birth``, from there, and the visit is at the entry time.
     """
 
     name: str
     kind: OutcomeKind
     level: Literal["visit", "participant"] = "visit"
     classes: tuple[str, ...] = ()
+    time_zero: str = "visit"
+
+    @property
+    def own_clock(self) -> bool:
+        """Whether times count from an origin that is not the visit."""
+        return self.kind in TIMED and self.time_zero not in FROM_VISIT
 
 
 @dataclass(frozen=True)
@@ -69,14 +82,31 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Survival:
-    """Time from the visit to the event, or to the end of follow-up where no event was seen (censored)."""
+    """Time from zero to the event, or to the end of follow-up where no event was seen (censored)."""
 
     time_days: Float[Tensor, " visits"]
     event: Bool[Tensor, " visits"]
     observed: Bool[Tensor, " visits"]
+    entry_days: Float[Tensor, " visits"]
+    """From when on it would have been seen (delayed entry); 0 where from time zero on."""
 
 
-Outcome = ClassLabel | Quantity | Survival
+@dataclass(frozen=True)
+class CompetingRisks:
+    """Time from zero to the first of several events, and which it was; 0 where none was seen (censored)."""
+
+    time_days: Float[Tensor, " visits"]
+    cause: Int[Tensor, " visits"]
+    """1 for the first of the outcome's ``classes``, 2 for the second; 0 for none."""
+    observed: Bool[Tensor, " visits"]
+    entry_days: Float[Tensor, " visits"]
+
+    def of_cause(self, number: int) -> Survival:
+        """The event of one cause (1 for the first), the others as censoring: what its cause-specific hazard sees."""
+        return Survival(self.time_days, self.cause == number, self.observed, self.entry_days)
+
+
+Outcome = ClassLabel | Quantity | Survival | CompetingRisks
 
 
 def move(record, device, non_blocking: bool = False):  # type: ignore[no-untyped-def]

@@ -9,10 +9,11 @@ import pandas as pd
 from jaxtyping import Float, Shaped
 
 from omicsfm.baselines.base import OmicsTable, Predicted
-from omicsfm.baselines.losses import cox_loss
+from omicsfm.baselines.partial_likelihood import cox_loss
 from omicsfm.baselines.preprocess import to_matrices
 from omicsfm.data.folds import make_split
-from omicsfm.metrics.targets import ClassTarget, QuantityTarget, SurvivalTarget, Target
+from omicsfm.errors import InputError
+from omicsfm.metrics.targets import ClassTarget, CompetingTarget, QuantityTarget, SurvivalTarget, Target
 from omicsfm.seeding import derive
 
 Matrix = Float[np.ndarray, "rows features"]
@@ -105,6 +106,8 @@ def _objective(target: Target) -> dict[str, Any]:
         if len(target.classes) == 2:
             return {"objective": "binary"}
         return {"objective": "multiclass", "num_class": len(target.classes)}
+    if isinstance(target, CompetingTarget):
+        raise InputError("boosting: of competing risks it knows none. Leave it out of --methods.")
     # a leaf of early deaths has a large gradient and hardly any curvature: unbounded, its Newton step is absurd
     return {"objective": _cox_objective(target), "min_sum_hessian_in_leaf": 1.0, "lambda_l2": 1.0}
 

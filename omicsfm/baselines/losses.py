@@ -9,16 +9,15 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from scipy.special import expit, logsumexp
 
-from omicsfm.metrics.targets import ClassTarget, QuantityTarget, SurvivalTarget, Target
+from omicsfm.baselines.partial_likelihood import cause_specific_loss, cox_loss
+from omicsfm.metrics.targets import ClassTarget, CompetingTarget, QuantityTarget, Target
 
 Eta = Float[np.ndarray, "rows problems outputs"]
 Weights = Float[np.ndarray, "rows problems"]
 PerProblem = Float[np.ndarray, " problems"]
-
-WIDEST_EXPONENT = 600.0  # exp of more than about 700 overflows a double
 
 
 @runtime_checkable
@@ -141,79 +140,6 @@ def _softmax(eta: Eta) -> Eta:
     return raised / raised.sum(axis=2, keepdims=True)
 
 
-@dataclass(frozen=True)
-class CoxPartialLikelihood:
-    """Negative log partial likelihood with Breslow's treatment of tied times; rows sorted by stratum, then time.
-
-    A risk set holds everybody of the stratum whose time is not below the event's (Breslow, Biometrics 1974).
-    """
-
-    event: Bool[np.ndarray, " rows"]
-    first_tied: Int[np.ndarray, " rows"]
-    """For each row the first row of its stratum with the same time."""
-    last_tied: Int[np.ndarray, " rows"]
-    stratum_begin: Int[np.ndarray, " rows"]
-    """For each row the first row of its stratum."""
-    stratum_end: Int[np.ndarray, " rows"]
-    """For each row the row behind the last of its stratum."""
-    outputs: int = 1
-    has_intercept: bool = False
-
-    def value(self, eta: Eta, weights: Weights) -> PerProblem:
-        """Sum over events of log(sum of the risk set's hazards) minus the own log hazard."""
-        log_hazard = eta[..., 0]
-        counted = weights * self.event[:, None]
-        top, at_risk = self._at_risk(log_hazard, weights)
-        return (counted * (np.log(at_risk) + top - log_hazard)).sum(axis=0)
-
-    def gradient(self, eta: Eta, weights: Weights) -> Eta:
-        """Expected minus observed events of each row (the negative martingale residual)."""
-        log_hazard = eta[..., 0]
-        counted = weights * self.event[:, None]
-        top, at_risk = self._at_risk(log_hazard, weights)
-        before = _running(counted / at_risk)
-        baseline = before[self.last_tied + 1] - before[self.stratum_begin]
-        return (weights * np.exp(_narrow(log_hazard - top)) * baseline - counted)[..., None]
-
-    def curvature(self, eta: Eta, direction: Eta, weights: Weights) -> PerProblem:
-        """Sum over events of the direction's variance in the risk set."""
-        log_hazard, along = eta[..., 0], direction[..., 0]
-        counted = weights * self.event[:, None]
-        top, at_risk = self._at_risk(log_hazard, weights)
-        hazard = weights * np.exp(_narrow(log_hazard - top))
-        mean = self._later(hazard * along) / at_risk
-        square = self._later(hazard * along**2) / at_risk
-        return (counted * np.maximum(square - mean**2, 0.0)).sum(axis=0)
-
-    def typical_curvature(self, weights: Weights) -> Float[np.ndarray, "problems outputs"]:
-        """Events per row: each event contributes about one variance."""
-        return np.maximum((weights * self.event[:, None]).mean(axis=0), 1e-3)[:, None]
-
-    def _later(self, values: Float[np.ndarray, "rows problems"]) -> Float[np.ndarray, "rows problems"]:
-        after = _running(values[::-1])[::-1]
-        return after[self.first_tied] - after[self.stratum_end]
-
-    def _at_risk(
-        self, log_hazard: Float[np.ndarray, "rows problems"], weights: Weights
-    ) -> tuple[Float[np.ndarray, "1 problems"], Float[np.ndarray, "rows problems"]]:
-        top = np.where(weights > 0, log_hazard, -np.inf).max(axis=0, keepdims=True)
-        top = np.where(np.isfinite(top), top, 0.0)
-        total = self._later(weights * np.exp(_narrow(log_hazard - top)))
-        return top, np.maximum(total, np.finfo(float).tiny)
-
-
-def _running(values: Float[np.ndarray, "rows problems"]) -> Float[np.ndarray, "rows_and_one problems"]:
-    """Sums of the rows before each row, and of all."""
-    sums = np.empty((len(values) + 1, values.shape[1]))
-    sums[0] = 0.0
-    np.cumsum(values, axis=0, out=sums[1:])
-    return sums
-
-
-def _narrow(exponent: np.ndarray) -> np.ndarray:
-    return np.clip(exponent, -WIDEST_EXPONENT, WIDEST_EXPONENT)
-
-
 def loss_of(
     target: Target, strata: Int[np.ndarray, " rows"] | None = None
 ) -> tuple[LinearLoss, Int[np.ndarray, " rows"]]:
@@ -228,17 +154,6 @@ def loss_of(
         if len(target.classes) == 2:
             return Logistic(target.class_id.astype(np.float64)), unsorted
         return Softmax(target.class_id, outputs=len(target.classes)), unsorted
+    if isinstance(target, CompetingTarget):
+        return cause_specific_loss(target, strata)
     return cox_loss(target, strata)
-
-
-def cox_loss(
-    target: SurvivalTarget, strata: Int[np.ndarray, " rows"] | None = None
-) -> tuple[CoxPartialLikelihood, Int[np.ndarray, " rows"]]:
-    """The Cox loss of these follow-ups, and their order by stratum and time; without ``strata`` there is one."""
-    strata = np.zeros(len(target), dtype=int) if strata is None else strata
-    order = np.lexsort((target.time_days, strata))
-    stratum = strata[order]
-    begin, end = np.searchsorted(stratum, stratum, side="left"), np.searchsorted(stratum, stratum, side="right")
-    _, tie = np.unique(np.column_stack([stratum, target.time_days[order]]), axis=0, return_inverse=True)
-    first, last = np.searchsorted(tie, tie, side="left"), np.searchsorted(tie, tie, side="right") - 1
-    return CoxPartialLikelihood(target.event[order], first, last, begin, end), order

@@ -13,7 +13,6 @@ before (Friedman, Hastie and Tibshirani, Journal of Statistical Software 2010).
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -22,6 +21,7 @@ from scipy.special import expit, softmax
 
 from omicsfm.baselines.descent import minimise, push
 from omicsfm.baselines.losses import LinearLoss, loss_of
+from omicsfm.contracts import OutcomeKind
 from omicsfm.data.folds import make_split
 from omicsfm.errors import InputError
 from omicsfm.metrics.targets import ClassTarget, QuantityTarget, Target
@@ -44,7 +44,7 @@ class LinearFit:
     mean participant) and two classes (the logit of the second), else one output a class (softmax).
     """
 
-    kind: Literal["class", "quantity", "survival"]
+    kind: OutcomeKind
     coefficients: Float[np.ndarray, "features outputs"]
     intercept: Float[np.ndarray, " outputs"]
     penalty: float
@@ -69,7 +69,11 @@ class LinearFit:
 
 
 def to_prediction(kind: str, linear_predictor: Float[np.ndarray, "rows outputs"]) -> Float[np.ndarray, "..."]:
-    """Class probabilities [rows, classes] from logits; quantities and log hazards lose their output axis."""
+    """Class probabilities [rows, classes] from logits; quantities and log hazards lose their output axis, but for
+    those of several causes.
+    """
+    if kind == "competing_risks":
+        return linear_predictor
     if kind != "class":
         return linear_predictor[:, 0]
     if linear_predictor.shape[1] == 1:

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from omicsfm.contracts import Batch, ClassLabel, Measurement, Outcome, OutcomeSpec, Quantity, Survival
+from omicsfm.contracts import Batch, ClassLabel, CompetingRisks, Measurement, Outcome, OutcomeSpec, Quantity, Survival
+from omicsfm.data.histories import ages_of
 from omicsfm.data.row_labels import at_rows, row_labels
 from omicsfm.data.rows_to_fit import rows_to_fit
 from omicsfm.data.sampling import choose_features
@@ -178,6 +179,14 @@ def read_outcome(store: OmicsStore, spec: OutcomeSpec, rows: Int[np.ndarray, " v
     if spec.kind == "quantity":
         value = np.nan_to_num(store.outcomes[spec.name].to_numpy(np.float32)[rows])
         return Quantity(value=torch.from_numpy(value), observed=observed)
-    time_days = np.nan_to_num(store.outcomes[f"{spec.name}.time_days"].to_numpy(np.float32)[rows])
-    event = np.nan_to_num(store.outcomes[f"{spec.name}.event"].to_numpy(np.float32)[rows]) > 0
-    return Survival(time_days=torch.from_numpy(time_days), event=torch.from_numpy(event), observed=observed)
+    time, event, entry = (_days(store, f"{spec.name}.{key}", rows) for key in ("time_days", "event", "entry_days"))
+    if spec.kind == "competing_risks":
+        return CompetingRisks(time_days=time, cause=event.long(), observed=observed, entry_days=entry)
+    return Survival(time_days=time, event=event > 0, observed=observed, entry_days=entry)
+
+
+def _days(store: OmicsStore, column: str, rows: Int[np.ndarray, " visits"]) -> Float[torch.Tensor, " visits"]:
+    """A column of the outcomes, 0 where nothing is known; 0 for all where the store has none (no delayed entry)."""
+    if column not in store.outcomes:
+        return torch.zeros(len(rows))
+    return torch.from_numpy(np.nan_to_num(store.outcomes[column].to_numpy(np.float32)[rows]))

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from omicsfm.contracts import OutcomeSpec
+from omicsfm.contracts import TIMED, OutcomeSpec
 from omicsfm.data.ingest.annotated import LISTS
 from omicsfm.data.ingest.cohort import OPTIONAL_COLUMNS
 from omicsfm.data.ingest.leakage import plain_name
@@ -69,18 +69,29 @@ def _modality(store: OmicsStore, name: str, obs: pd.DataFrame) -> dict[str, Any]
 def _outcome(store: OmicsStore, spec: OutcomeSpec, columns: dict[str, pd.Series]) -> dict[str, Any]:
     """Adds the outcome's columns; returns its entry."""
     entry: dict[str, Any] = {"kind": spec.kind, "level": spec.level}
-    if spec.kind != "survival":
+    if spec.kind not in TIMED:
         entry["column"] = _free(f"outcome.{spec.name}", columns)
         columns[entry["column"]] = store.outcomes[spec.name]
         return {**entry, "classes": list(spec.classes)} if spec.classes else entry
-    time, event = store.outcomes[f"{spec.name}.time_days"], store.outcomes[f"{spec.name}.event"]
-    if spec.level == "participant":  # the store counts from each visit, a cohort file from the participant's first
+    own = {key: store.outcomes.get(f"{spec.name}.{key}") for key in ("time_days", "event", "entry_days")}
+    known = {key: series for key, series in own.items() if series is not None}
+    if (
+        spec.time_zero != "visit" and not spec.own_clock
+    ):  # the store counts from each visit, a cohort file from the zero
         people, day = store.visits["participant_id"], store.visits["time_days"]
-        passed = day - day.groupby(people).transform("min")
-        time, event = ((series.groupby(people).transform("first")) for series in (time + passed, event))
-    for key, series in (("time_days", time), ("event", event)):
-        entry[key] = _free(f"outcome.{spec.name}.{key}", columns)
-        columns[entry[key]] = series
+        passed = day - day.groupby(people).transform("min") if spec.time_zero == "first_visit" else day
+        known |= {key: known[key] + passed for key in known if key != "event"}
+    if spec.level == "participant":
+        people = store.visits["participant_id"]
+        spread = [key for key in known if key != "entry_days" or not spec.own_clock]
+        known |= {key: known[key].groupby(people).transform("first") for key in spread}
+    entry["time_zero"] = spec.time_zero
+    if spec.kind == "competing_risks":
+        entry["causes"] = {cause: number for number, cause in enumerate(spec.classes, 1)}
+    for key, series in known.items():
+        said = "cause" if key == "event" and spec.kind == "competing_risks" else key
+        entry[said] = _free(f"outcome.{spec.name}.{key}", columns)
+        columns[entry[said]] = series
     return entry
 
 

@@ -3,7 +3,7 @@
     STORE/
       manifest.json                      format number, fingerprint, counts, outcomes, subgroups, policy
       visits.parquet                     one row per visit: participant_id, visit, time_days, other columns
-      outcomes.parquet                   one row per visit: NAME, or NAME.time_days and NAME.event
+      outcomes.parquet                   one row per visit: NAME, or NAME.time_days, NAME.event [and NAME.entry_days]
       modalities/NAME/features.parquet   feature_id, in matrix order
       modalities/NAME/rows.npy           store row of each matrix row; a visit without the assay has none
       modalities/NAME/values.npy         dense float32, NaN where not measured; or indptr, indices, data (CSR)
@@ -24,7 +24,7 @@ import pandas as pd
 from jaxtyping import Bool, Int
 from scipy import sparse
 
-from omicsfm.contracts import OutcomeSpec
+from omicsfm.contracts import TIMED, OutcomeSpec
 from omicsfm.data.covariates import CLINICAL, CovariateMatrix
 from omicsfm.data.store_files import check_store_files
 from omicsfm.data.store_writer import FORMAT, StoreWriter
@@ -152,7 +152,7 @@ class OmicsStore:
     def outcome_observed(self, name: str) -> Bool[np.ndarray, " visits"]:
         """Which visits have a value of this outcome."""
         spec = self.outcome(name)
-        columns = [f"{name}.time_days", f"{name}.event"] if spec.kind == "survival" else [name]
+        columns = [f"{name}.time_days", f"{name}.event"] if spec.kind in TIMED else [name]
         return self.outcomes[columns].notna().all(axis=1).to_numpy()
 
 

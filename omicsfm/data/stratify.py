@@ -10,7 +10,7 @@ UNKNOWN = 0
 
 
 def outcome_labels(store: OmicsStore, outcome: OutcomeSpec) -> Int[np.ndarray, " visits"]:
-    """A label for each visit: the class, whether the event was seen, or the quarter that a quantity lies in.
+    """A label for each visit: the class, the event that was seen or none, or the quarter that a quantity lies in.
 
     ``UNKNOWN`` where the outcome is not known; the others count from 1.
     """
@@ -23,5 +23,5 @@ def outcome_labels(store: OmicsStore, outcome: OutcomeSpec) -> Int[np.ndarray, "
         value = store.outcomes[outcome.name][known].to_numpy(dtype=np.float64)
         labels[known] = 1 + np.searchsorted(np.quantile(value, [0.25, 0.5, 0.75]), value, side="right")
     else:
-        labels[known] = 1 + (store.outcomes[f"{outcome.name}.event"][known].to_numpy(dtype=np.float64) > 0)
+        labels[known] = 1 + store.outcomes[f"{outcome.name}.event"][known].to_numpy(dtype=np.int64)
     return labels

@@ -8,7 +8,7 @@ from jaxtyping import Shaped
 
 from omicsfm.metrics import SurvivalCurves, metrics_for
 from omicsfm.metrics.kaplan_meier import kaplan_meier
-from omicsfm.metrics.targets import ClassTarget, QuantityTarget, SurvivalTarget, Target
+from omicsfm.metrics.targets import ClassTarget, CompetingTarget, QuantityTarget, SurvivalTarget, Target
 
 Scores = Mapping[str, Mapping[str, float | None]]
 FEW = 20  # of the rarer class, or with the event; below that percentile intervals are known to be too narrow
@@ -45,7 +45,7 @@ def cautions(target: Target, participant_ids: Shaped[np.ndarray, " rows"], score
     said = []
     if isinstance(target, QuantityTarget):
         fewest, what = len(np.unique(participant_ids)), "were tested"
-    elif isinstance(target, SurvivalTarget):
+    elif isinstance(target, SurvivalTarget | CompetingTarget):
         fewest, what = len(np.unique(participant_ids[target.event])), "had the event"
     else:
         present = np.unique(target.class_id)

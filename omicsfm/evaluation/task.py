@@ -129,10 +129,13 @@ def read_target(store: OmicsStore, spec: OutcomeSpec, rows: Int[np.ndarray, " ro
         return class_target(labels, spec.classes)
     if spec.kind == "quantity":
         return QuantityTarget(known[spec.name].to_numpy(dtype=np.float64))
-    return SurvivalTarget(
-        known[f"{spec.name}.time_days"].to_numpy(dtype=np.float64),
-        known[f"{spec.name}.event"].to_numpy(dtype=float) > 0,
-    )
+    time = known[f"{spec.name}.time_days"].to_numpy(dtype=np.float64)
+    event = known[f"{spec.name}.event"].to_numpy(dtype=np.int64)
+    entry = known.get(f"{spec.name}.entry_days")
+    entry = None if entry is None else entry.to_numpy(dtype=np.float64)
+    if spec.kind == "competing_risks":
+        return CompetingTarget(time, event, spec.classes, entry)
+    return SurvivalTarget(time, event > 0, entry)
 
 
 def _first_visits(store: OmicsStore, rows: Int[np.ndarray, " rows"]) -> Int[np.ndarray, " first"]:
@@ -148,5 +151,5 @@ def _check(store: OmicsStore, spec: OutcomeSpec, target: Target) -> None:
     if isinstance(target, ClassTarget) and len(np.unique(target.class_id)) < 2:
         only = target.classes[int(target.class_id[0])]
         raise InputError(f"{where} is '{only}' for all {len(target)} visits; there is nothing to tell apart.")
-    if isinstance(target, SurvivalTarget) and not target.event.any():
+    if isinstance(target, SurvivalTarget | CompetingTarget) and not target.event.any():
         raise InputError(f"{where} never happens among {len(target)} participants; there is nothing to predict.")

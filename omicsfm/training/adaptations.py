@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 
 from omicsfm.baselines.stack import Stacked, stack
-from omicsfm.contracts import OutcomeSpec, Survival
+from omicsfm.contracts import CompetingRisks, OutcomeSpec, Survival
 from omicsfm.data.collate import BatchReader, read_outcome
 from omicsfm.inference import evidence
 from omicsfm.model.lora import add_low_rank, merge_low_rank
@@ -25,6 +25,7 @@ from omicsfm.training.fit import Rows, fit
 from omicsfm.training.members import Parts, fit_members, target_of
 from omicsfm.training.pooling import Pool
 
+TIMED = (Survival, CompetingRisks)
 ALONE = Stacked(weights=np.ones(1), slopes=np.ones(1), intercept=np.zeros(1))
 
 
@@ -155,8 +156,9 @@ def fill_head(model: Any, task: TuningTask, rows: np.ndarray, *, members: Sequen
     head.standardise(torch.from_numpy(known))
     head.fill(coefficients, stacked.combine(np.stack([member.fit.intercept for member in fitted])[:, None])[0])
     mean = stacked.combine(held_out)
-    if isinstance(outcome, Survival):  # held out: risks of fitted rows are too extreme for a baseline hazard
-        head.set_baseline(torch.from_numpy(mean[:, 0].astype(np.float32)), outcome)
+    if isinstance(outcome, TIMED):  # held out: risks of fitted rows are too extreme for a baseline hazard
+        log_hazard = mean[:, 0] if isinstance(outcome, Survival) else mean
+        head.set_baseline(torch.from_numpy(log_hazard.astype(np.float32)), outcome)
     return Adapted({f"weight of {m.name}": float(w) for m, w in zip(fitted, stacked.weights, strict=True)}, mean)
 
 
@@ -176,6 +178,6 @@ def _validation_loss(model: Any, task: TuningTask) -> float:
 def _set_baseline(model: Any, task: TuningTask, rows: np.ndarray) -> None:
     batch = task.reader.read(rows)
     outcome = batch.outcomes[task.outcome.name]
-    if isinstance(outcome, Survival):
+    if isinstance(outcome, TIMED):
         head = model.heads[task.outcome.name]
-        head.set_baseline(model.predict(model.encode(batch), task.outcome.name), outcome)
+        head.after_training(model.predict(model.encode(batch), task.outcome.name), outcome)

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Int
 from torch import nn
 
-from omicsfm.build import build
-from omicsfm.contracts import OutcomeSpec
+from omicsfm.build import build, resolve
+from omicsfm.contracts import TIMED, OutcomeSpec
 from omicsfm.data.collate import fit_transforms
 from omicsfm.data.row_labels import row_labels
 from omicsfm.data.store import OmicsStore
@@ -72,6 +73,10 @@ def objectives(config: Config, features: Mapping[str, FeatureSpace]) -> dict[str
 
 
 def fitted_transforms(
+    elif outcome.kind == "competing_risks":
+        spec["num_causes"] = len(outcome.classes)
+    if "cut_days" in spec and spec["cut_days"] is None:
+        spec["cut_days"] = quantiles_of_events(values, outcome)
     store: OmicsStore, rows: np.ndarray, config: Config | None = None, *, modalities: Sequence[str] | None = None
 ) -> dict[str, Chain]:
     """A chain for each of ``modalities`` (every input of the store where not given), fitted on training visits: by its
@@ -125,5 +130,5 @@ def require_trainable(store: OmicsStore, outcome: OutcomeSpec, rows: Int[np.ndar
     if outcome.kind == "class" and values[outcome.name].nunique() < 2:
         only = values[outcome.name].iloc[0]
         raise InputError(f"{where}: all {len(values)} training visits are '{only}'; at least two classes are needed.")
-    if outcome.kind == "survival" and not (values[f"{outcome.name}.event"] > 0).any():
+    if outcome.kind in TIMED and not (values[f"{outcome.name}.event"] > 0).any():
         raise InputError(f"{where}: none of {len(values)} training visits has the event; at least one is needed.")

@@ -16,8 +16,6 @@ from omicsfm.command import run_command
 from omicsfm.errors import InputError, closest
 from omicsfm.paths import configs_dir
 
-HEADS = ("class", "quantity", "survival")
-
 
 def main() -> None:
     """Run a training from the command line; a config at fault ends with one message and status 1."""
@@ -48,7 +46,7 @@ def _run(config: DictConfig) -> None:
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
-    """The composed config as plain data, with the head of every kind of outcome added.
+    """The composed config as plain data.
 
     Raises:
         InputError: A value that must be given is not.
@@ -58,8 +56,7 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise InputError(explain(error)) from error
     assert isinstance(plain, dict)
-    heads = {kind: OmegaConf.to_container(OmegaConf.load(configs_dir() / "head" / f"{kind}.yaml")) for kind in HEADS}
-    return {**plain, "head": heads}
+    return {str(key): value for key, value in plain.items()}
 
 
 def compose(overrides: Sequence[str]) -> dict[str, Any]:

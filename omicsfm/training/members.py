@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from omicsfm.baselines.penalised import LinearFit, fit_penalised
-from omicsfm.contracts import ClassLabel, Outcome, OutcomeSpec, Quantity
-from omicsfm.metrics.targets import ClassTarget, QuantityTarget, SurvivalTarget, Target
+from omicsfm.contracts import ClassLabel, CompetingRisks, Outcome, OutcomeSpec, Quantity
+from omicsfm.metrics.targets import ClassTarget, CompetingTarget, QuantityTarget, SurvivalTarget, Target
 
 Parts = tuple[str, ...]
 """Names in ``model.evidence``: the embedding, or modalities."""
@@ -55,4 +55,8 @@ def target_of(outcome: Outcome, spec: OutcomeSpec) -> Target:
         return ClassTarget(outcome.class_id.numpy(), spec.classes)
     if isinstance(outcome, Quantity):
         return QuantityTarget(outcome.value.numpy().astype(np.float64))
-    return SurvivalTarget(outcome.time_days.numpy().astype(np.float64), outcome.event.numpy())
+    time, entry = (days.numpy().astype(np.float64) for days in (outcome.time_days, outcome.entry_days))
+    late = entry if entry.any() else None
+    if isinstance(outcome, CompetingRisks):
+        return CompetingTarget(time, outcome.cause.numpy(), spec.classes, late)
+    return SurvivalTarget(time, outcome.event.numpy(), late)

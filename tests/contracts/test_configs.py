@@ -20,7 +20,7 @@ from omicsfm.inference import embed, predict, reader_for
 from omicsfm.paths import configs_dir
 from omicsfm.training.assemble import build_model
 from omicsfm.training.finetune import finetune
-from omicsfm.training.main import HEADS, compose
+from omicsfm.training.main import compose
 from omicsfm.training.pretrain import pretrain
 
 PEOPLE = 24
@@ -28,6 +28,7 @@ OUTCOMES = {
     "class": OutcomeSpec("ill", "class", "visit", ("no", "yes")),
     "quantity": OutcomeSpec("bmi", "quantity"),
     "survival": OutcomeSpec("death", "survival", "participant"),
+    "competing_risks": OutcomeSpec("end", "competing_risks", "participant", ("relapse", "death")),
 }
 SHAPES = {"dim": 8, "num_latents": 2, "encoder.num_heads": 2, "encoder.depth": 1}
 REQUIRED = ("run_dir=none", "data.store=none")
@@ -77,6 +78,8 @@ def make_store(tmp_path_factory: pytest.TempPathFactory) -> MakeStore:
                 "bmi": 25 + 4 * sick,
                 "death.time_days": np.ceil(500 * np.exp(-sick)),
                 "death.event": (np.arange(PEOPLE) % 3 > 0).astype(float),
+                "end.time_days": np.ceil(500 * np.exp(-sick)),
+                "end.event": (np.arange(PEOPLE) % 3).astype(float),
             }
         )
         return write_store(
@@ -186,12 +189,18 @@ def test_every_adaptation_fits_a_head_that_comes_back(store, pretrained, tmp_pat
     tune(small("model=tiny", "task=finetune", f"adaptation={name}"), store, pretrained, "class", tmp_path)
 
 
-@pytest.mark.parametrize("name", files("head"))
-def test_every_head_is_fitted_to_its_kind_of_outcome_and_comes_back(store, pretrained, tmp_path, name: str) -> None:
-    assert name in HEADS, f"configs/head/{name}.yaml is read by nobody: add it to HEADS"
-    opened = tune(small("model=tiny", "task=finetune", "adaptation=probe"), store, pretrained, name, tmp_path)
-    target = yaml.safe_load((configs_dir() / "head" / f"{name}.yaml").read_text())["_target_"]
-    assert type(opened.model.heads[OUTCOMES[name].name]).__name__ == target.rpartition(".")[2]
+HEADS = [(file.parent.name, file.stem) for file in sorted((configs_dir() / "head").glob("*/*.yaml"))]
+
+
+@pytest.mark.parametrize(("kind", "name"), HEADS)
+@pytest.mark.parametrize("adaptation", ["probe", "full"])
+def test_every_head_is_fitted_to_its_kind_of_outcome_and_comes_back(
+    store, pretrained, tmp_path, kind: str, name: str, adaptation: str
+) -> None:
+    config = small("model=tiny", "task=finetune", f"adaptation={adaptation}", f"head/{kind}={name}")
+    opened = tune(config, store, pretrained, kind, tmp_path)
+    target = yaml.safe_load((configs_dir() / "head" / kind / f"{name}.yaml").read_text())["_target_"]
+    assert type(opened.model.heads[OUTCOMES[kind].name]).__name__ == target.rpartition(".")[2]
 
 
 @pytest.mark.parametrize("name", files("trainer"))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from omicsfm.baselines.descent import minimise
-from omicsfm.baselines.losses import cox_loss
+from omicsfm.baselines.partial_likelihood import cox_loss
 from omicsfm.metrics import SurvivalCurves, SurvivalTarget, survival
 from omicsfm.metrics.kaplan_meier import breslow_baseline, censoring_survival, kaplan_meier
 

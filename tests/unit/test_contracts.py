@@ -29,6 +29,7 @@ def batch() -> Batch:
                 time_days=torch.tensor([365.0, 10_001.0], dtype=torch.float64),
                 event=torch.tensor([True, False]),
                 observed=known,
+                entry_days=torch.zeros(2, dtype=torch.float64),
             ),
         },
     )

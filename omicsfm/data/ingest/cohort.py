@@ -143,8 +143,19 @@ class OutcomeRule:
     at: LaterVisit | None = None
     """Whose value of a class or quantity a visit has; None: its own."""
     time: TimeRule | None = None
+    time_zero: str = "visit"
+    """What the time counts from: one of ``contracts.FROM_VISIT``, or the origin of a clock of its own, as birth."""
     event: str | None = None
+    """Column of the event, or of what it was."""
     event_if: Test | None = None
+    causes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Of competing risks: each cause's name and the values of ``event`` that mean it."""
+    censored: tuple[str, ...] = ()
+    """Values of ``event`` that end follow-up without any of the causes."""
+    entry: TimeRule | None = None
+    """From when on the event would have been seen, on the clock of ``time``; None: from time zero on."""
+    censor_after_days: float | None = None
+    """Administrative end of follow-up, on the clock of ``time``."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +186,7 @@ class CohortFile:
         """Columns of the visits table that the yaml uses; outcomes, keys and tests among them."""
         used = {c for o in self.outcomes.values() for c in (o.column, o.event, *o.among.tests)}
         rules = [self.visits.participant_id, self.visits.visit, *self.visits.columns.values()]
-        times = [self.visits.time, *(o.time for o in self.outcomes.values())]
+        times = [self.visits.time, *(time for o in self.outcomes.values() for time in (o.time, o.entry))]
         rules += [time.rule for time in times if time is not None]
         used |= {rule.column for rule in rules if rule is not None}
         used |= {self.visits.key, *self.visits.where.tests, *self.subgroups}

@@ -57,16 +57,21 @@ def selection(node: Any, where: str) -> tuple[str, ...] | str | None:
     return None if node is None else names(node, where)
 
 
-def time_rule(entry: Mapping[str, Any], where: str) -> TimeRule | None:
-    """The time column that an entry names, by any key of ``DAYS``.
+def in_units(what: str) -> dict[str, float]:
+    """The keys of ``DAYS`` for another time than ``time``: ``entry_days``, ``entry_weeks``, ... and their days."""
+    return {f"{what}_{key.removeprefix('time_')}": days for key, days in DAYS.items()}
+
+
+def time_rule(entry: Mapping[str, Any], where: str, keys: Mapping[str, float] = DAYS) -> TimeRule | None:
+    """The time column that an entry names, by any of these keys.
 
     Raises:
         InputError: It names two.
     """
-    given = [key for key in DAYS if entry.get(key) is not None]
+    given = [key for key in keys if entry.get(key) is not None]
     if len(given) > 1:
-        raise InputError(f"{where}: give one of {', '.join(DAYS)}, found {' and '.join(given)}.")
-    return TimeRule(ColumnRule.parse(entry[given[0]], f"{where}.{given[0]}"), DAYS[given[0]]) if given else None
+        raise InputError(f"{where}: give one of {', '.join(keys)}, found {' and '.join(given)}.")
+    return TimeRule(ColumnRule.parse(entry[given[0]], f"{where}.{given[0]}"), keys[given[0]]) if given else None
 
 
 def files(node: Any, where: str, folder: Path) -> tuple[Path, ...]:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from omicsfm.contracts import OutcomeSpec
+from omicsfm.contracts import TIMED, OutcomeSpec
 from omicsfm.data.ingest.cohort import OutcomeRule
 from omicsfm.data.ingest.columns import as_number, as_text, column_of
-from omicsfm.data.ingest.conditions import Test
+from omicsfm.data.ingest.follow_up import read_follow_up, spread
 from omicsfm.data.ingest.later_visits import value_at
 from omicsfm.errors import InputError
 
@@ -43,16 +43,20 @@ def read_outcome(
     """Values of one outcome for every visit.
 
     With ``at`` a visit has the value of a later one. A participant-level value holds for all of the participant's
-    visits; a participant-level survival time counts from the participant's first visit, and at a later visit the time
-    already passed is taken off.
+    visits; of a participant-level time to an event the time that passed before a visit is taken off.
 
     Raises:
         InputError: A column is missing, a value is not of the kind, or a participant has two different values.
     """
     where = f"outcome {rule.name}"
     among = rule.among.holds(table, f"{where}: among") if rule.among.tests else pd.Series(True, index=table.index)
-    if rule.kind == "survival":
-        return _survival(rule, table, among, participant_id, time_days)
+    if rule.kind in TIMED:
+        follow_up = read_follow_up(rule, table, among, participant_id=participant_id, time_days=time_days)
+        causes = tuple(name for name, _ in rule.causes)
+        spec = OutcomeSpec(rule.name, rule.kind, rule.level, causes, rule.time_zero)
+        assert rule.time is not None  # the parser asks for it
+        sources = tuple(name for name in (rule.time.rule.column, rule.event) if name is not None)
+        return ReadOutcome(spec, follow_up.columns(rule.name), sources)
     assert rule.column is not None  # the parser asks for it
     series = column_of(table, rule.column, where)
     read = among if rule.at is None else pd.Series(True, index=table.index)  # a later visit need not be among them
@@ -62,7 +66,7 @@ def read_outcome(
     else:
         value, classes = _labels(rule, series, read)
     if rule.level == "participant":
-        value = _spread(value, participant_id, where)
+        value = spread(value, participant_id, where)
     if rule.at is not None:
         value = value_at(rule.at, value, participant_id=participant_id, time_days=time_days).where(among)
     if rule.kind == "class":
@@ -90,13 +94,21 @@ def check_outcome(outcome: ReadOutcome, *, first_visits: np.ndarray) -> dict[str
         raise InputError(
             f"{where}: no value is known for any of the {len(known):,} visits in the store. Check column and among."
         )
-    if spec.kind == "survival":
+    if spec.kind in TIMED:
         event = columns[f"{spec.name}.event"][known]
-        counts |= {"events": int(event.sum()), "censored": int((event == 0).sum())}
+        counts |= {"events": int((event > 0).sum()), "censored": int((event == 0).sum())}
         if not counts["events"]:
             raise InputError(
-                f"{where}: none of {len(event):,} followed has an event. Which value marks one? Say so with event_if."
+                f"{where}: none of {len(event):,} followed has an event: all are censored. Which value marks one? Say "
+                "so with event_if, or under causes."
             )
+        for number, cause in enumerate(spec.classes, 1):
+            counts[f"events of {cause}"] = int((event == number).sum())
+            if not counts[f"events of {cause}"]:
+                raise InputError(
+                    f"{where}: none of {len(event):,} followed has an event of cause '{cause}'. Check its code under "
+                    "causes, or leave it out."
+                )
     elif spec.kind == "class":
         sizes = columns[spec.name][known].value_counts()
         counts |= {f"class {label}": int(sizes.get(label, 0)) for label in spec.classes}
@@ -143,60 +155,3 @@ def _labels(rule: OutcomeRule, series: pd.Series, among: pd.Series) -> tuple[pd.
             "class. Use kind: quantity, or make two classes with positive_if: {at_least: LIMIT}."
         )
     return labels, tuple(found)
-
-
-def _survival(
-    rule: OutcomeRule, table: pd.DataFrame, among: pd.Series, participant_id: pd.Series, time_days: pd.Series
-) -> ReadOutcome:
-    where = f"outcome {rule.name}"
-    assert rule.time is not None  # the parser asks for both
-    assert rule.event is not None
-    time = as_number(rule.time.rule.apply(table, where), where).where(among) * rule.time.days
-    series = column_of(table, rule.event, where)
-    event = _event(series, rule.event_if, where).where(among)
-    if (time < 0).any():
-        worst = time.idxmin()
-        raise InputError(
-            f"{where}: {int((time < 0).sum()):,} follow-up times are negative (lowest {time[worst]:g} days, "
-            f"participant "
-            f"{participant_id[worst]}). Times count from the visit; leave those rows out with among or where."
-        )
-    half = time.isna() != event.isna()
-    time, event = time.mask(half), event.mask(half)  # a time without its event says nothing, nor the reverse
-    if rule.level == "participant":
-        time, event = _spread(time, participant_id, where), _spread(event, participant_id, where)
-        time = time - (time_days - time_days.groupby(participant_id).transform("min"))
-        over = time < 0
-        time, event = time.mask(over), event.mask(over)
-    spec = OutcomeSpec(rule.name, "survival", rule.level)
-    columns = {f"{rule.name}.time_days": time, f"{rule.name}.event": event}
-    return ReadOutcome(spec, columns, tuple(c for c in (rule.time.rule.column, rule.event) if c is not None))
-
-
-def _event(series: pd.Series, event_if: Test | None, where: str) -> pd.Series:
-    text = as_text(series)
-    if event_if is not None:
-        return event_if.holds(series, f"{where}: event_if").astype(float).where(text.notna())
-    event = text.str.lower().map({"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0})
-    unclear = text.notna() & event.isna()
-    if unclear.any():
-        raise InputError(
-            f"{where}: event column '{series.name}' holds '{text[unclear.idxmax()]}'; expected 0/1 or true/false. "
-            "Say which value is the event with event_if: {equals: VALUE}."
-        )
-    return event.astype(float)
-
-
-def _spread(value: pd.Series, participant_id: pd.Series, where: str) -> pd.Series:
-    """Each participant's one value at all of the participant's visits."""
-    own = value.groupby(participant_id)
-    several = own.nunique() > 1
-    if several.any():
-        participant = several.idxmax()
-        found = ", ".join(f"{v}" for v in value[participant_id == participant].dropna().unique()[:3])
-        raise InputError(
-            f"{where}: {int(several.sum()):,} participants have different values at different visits (first: "
-            f"participant "
-            f"{participant}: {found}), but level is participant. Use level: visit, or give each participant one value."
-        )
-    return own.transform("first")

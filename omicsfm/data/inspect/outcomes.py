@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from omicsfm.contracts import OutcomeSpec
+from omicsfm.contracts import TIMED, OutcomeSpec
 from omicsfm.data.inspect.findings import Findings
 from omicsfm.data.store import OmicsStore
 
@@ -25,10 +25,14 @@ def describe_outcomes(store: OmicsStore, found: Findings) -> None:
             f"  {name} ({spec.kind}, by {spec.level}): {text}; {int(known.sum()):,} known in {people:,} "
             f"participants, {missing:,} missing"
         )
+        if spec.kind in TIMED and len(rows) and (rows[f"{name}.event"] > 0).all():
+            found.notes.append(
+                f"outcome {name}: nobody is censored. That is rare: is the end of follow-up taken for an event?"
+            )
         if problem:
             found.problems.append(f"outcome {name}: {problem}")
         elif smallest is not None and smallest < FEW:
-            what = "events" if spec.kind == "survival" else "in the smallest class"
+            what = "events" if spec.kind in TIMED else "in the smallest class"
             found.notes.append(
                 f"outcome {name}: {smallest} {what}; with so few, intervals are wide and folds may lack them."
             )
@@ -38,11 +42,8 @@ def _outcome(spec: OutcomeSpec, rows: pd.DataFrame) -> tuple[str, int | None, st
     """A description, the size of the smallest class (or the events), and what makes it unusable, if anything."""
     if not len(rows):
         return "no value", None, "no value is known. Check its column in COHORT.yaml."
-    if spec.kind == "survival":
-        events = int(rows[f"{spec.name}.event"].sum())
-        days = rows[f"{spec.name}.time_days"]
-        text = f"{events:,} events, {len(rows) - events:,} censored, median follow-up {days.median():,.0f} days"
-        return text, events, "" if events else "there is no event. Check event and event_if in COHORT.yaml."
+    if spec.kind in TIMED:
+        return _follow_up(spec, rows)
     if spec.kind == "class":
         sizes = rows[spec.name].value_counts().reindex(spec.classes, fill_value=0)
         text = ", ".join(f"{label} {size:,}" for label, size in sizes.items())
@@ -51,3 +52,21 @@ def _outcome(spec: OutcomeSpec, rows: pd.DataFrame) -> tuple[str, int | None, st
     low, middle, high = np.quantile(values, [0, 0.5, 1])
     text = f"median {middle:g}, from {low:g} to {high:g}"
     return text, None, "" if high > low else "every value is the same; nothing can be learned."
+
+
+def _follow_up(spec: OutcomeSpec, rows: pd.DataFrame) -> tuple[str, int | None, str]:
+    """The same of a time to an event; of competing risks the size is that of the rarest cause."""
+    event = rows[f"{spec.name}.event"].astype(int)
+    sizes = [int((event == number + 1).sum()) for number in range(len(spec.classes))] or [int((event > 0).sum())]
+    names = spec.classes or ("events",)
+    days = rows[f"{spec.name}.time_days"]
+    parts = [
+        *(f"{size:,} {name}" for name, size in zip(names, sizes, strict=True)),
+        f"{int((event == 0).sum()):,} censored",
+    ]
+    zero = f" from {spec.time_zero}" if spec.own_clock else ""
+    parts.append(f"median follow-up {days.median():,.0f} days{zero}")
+    entry = rows.get(f"{spec.name}.entry_days")
+    if entry is not None and (entry > 0).any():
+        parts.append(f"{int((entry > 0).sum()):,} enter late")
+    return ", ".join(parts), min(sizes), "" if all(sizes) else "there is no event. Check event in COHORT.yaml."

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from omicsfm.baselines.boosting import _cox_objective
-from omicsfm.baselines.losses import cox_loss, loss_of
-from omicsfm.metrics.targets import ClassTarget, QuantityTarget, SurvivalTarget
+from omicsfm.baselines.losses import loss_of
+from omicsfm.baselines.partial_likelihood import cox_loss
+from omicsfm.metrics.targets import ClassTarget, CompetingTarget, QuantityTarget, SurvivalTarget
 
 ROWS, STEP = 25, 1e-5
 
@@ -83,3 +84,45 @@ def test_a_stratified_loss_is_the_sum_of_its_strata():
         gradient[rows] = own.gradient(eta[rows], weights[rows])
     np.testing.assert_allclose(loss.value(eta[order], weights[order]), value)
     np.testing.assert_allclose(loss.gradient(eta[order], weights[order]), gradient[order], atol=1e-12)
+
+
+def _late(rows: int = 40, seed: int = 0) -> tuple[SurvivalTarget, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    time = generator.integers(2, 12, rows).astype(float)
+    entry = np.minimum(generator.integers(0, 8, rows), time - 1).astype(float)
+    return SurvivalTarget(time, generator.random(rows) < 0.6, entry), generator.integers(0, 2, rows)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_cox_loss_counts_only_who_has_entered_of_the_stratum(seed: int) -> None:
+    target, strata = _late(seed=seed)
+    assert target.entry_days is not None
+    loss, order = cox_loss(target, strata)
+    eta = np.random.default_rng(seed).normal(size=len(target))
+    expected = 0.0
+    for i in np.flatnonzero(target.event):
+        entered = (target.entry_days < target.time_days[i]) | (target.entry_days == 0)
+        at_risk = (target.time_days >= target.time_days[i]) & entered & (strata == strata[i])
+        expected += np.log(np.exp(eta[at_risk]).sum()) - eta[i]
+    shaped, everyone = eta[order][:, None, None], np.ones((len(target), 1))
+    assert loss.value(shaped, everyone)[0] == pytest.approx(expected)
+    step = 1e-6
+    for row in (0, 7, 39):
+        moved = shaped.copy()
+        moved[row] += step
+        slope = (loss.value(moved, everyone)[0] - loss.value(shaped, everyone)[0]) / step
+        assert loss.gradient(shaped, everyone)[row, 0, 0] == pytest.approx(slope, abs=1e-4)
+
+
+def test_the_loss_of_causes_is_the_sum_of_their_cox_losses() -> None:
+    target, strata = _late()
+    causes = CompetingTarget(target.time_days, np.arange(len(target)) % 3, ("relapse", "death"), target.entry_days)
+    loss, order = loss_of(causes, strata)
+    eta = np.random.default_rng(0).normal(size=(len(target), 2))
+    everyone = np.ones((len(target), 1))
+    own = [cox_loss(causes.of_cause(k + 1), strata)[0] for k in (0, 1)]
+    found = loss.value(eta[order][:, None, :], everyone)
+    parts = [one.value(eta[order][:, None, k : k + 1], everyone) for k, one in enumerate(own)]
+    np.testing.assert_allclose(found, parts[0] + parts[1])
+    gradient = loss.gradient(eta[order][:, None, :], everyone)
+    np.testing.assert_allclose(gradient[..., 1:], own[1].gradient(eta[order][:, None, 1:], everyone))

@@ -436,7 +436,7 @@ def test_a_yaml_that_says_nothing_sensible_is_named(tmp_path: Path, text: str, e
         (
             "outcome",
             {"kind": "competing_risks"},
-            "competing_risks is not supported; supported: class, quantity, survival",
+            "'column' is not a known key; known: among, cause, causes",
         ),
         ("outcome", {"levl": "visit"}, "'levl' is not a known key; did you mean 'level'?"),
         ("outcome", {"classes": ["mild"]}, "holds 'severe', which is not one of classes mild"),

@@ -113,7 +113,7 @@ def test_losses_are_finite_and_in_full_precision_under_autocast(dtype: torch.dty
     cases = [
         (ClassificationHead(evidence_dim=DIM, num_classes=2), ClassLabel(torch.tensor([0, 1] * 4), known)),
         (RegressionHead(evidence_dim=DIM), Quantity(torch.randn(8), known)),
-        (CoxHead(evidence_dim=DIM), Survival(torch.arange(1.0, 9.0), known, known)),
+        (CoxHead(evidence_dim=DIM), Survival(torch.arange(1.0, 9.0), known, known, torch.zeros(8))),
     ]
     for head, outcome in cases:
         with torch.no_grad():
