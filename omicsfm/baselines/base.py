@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from omicsfm.data.row_labels import at_rows
 from omicsfm.data.transforms import Labels
+from omicsfm.metrics.registry import SurvivalCurves
 from omicsfm.metrics.targets import Target
 
 
@@ -60,11 +61,13 @@ class Predicted:
     ``test`` holds class probabilities [rows, classes], quantities [rows] or log hazards [rows]. ``held_out`` holds, for
     a survival outcome, log hazards of the *training* rows by models that had not seen their participants (inner folds,
     or out-of-bag trees), NaN where there is none: survival curves are calibrated on them. Without them a method is
-    ranked but has no survival curves.
+    ranked but has no survival curves. Of competing risks both have a column a cause. ``curves`` are the survival curves
+    of a method that predicts risks itself.
     """
 
     test: Float[np.ndarray, "..."]
-    held_out: Float[np.ndarray, " train"] | None = None
+    held_out: Float[np.ndarray, " train"] | Float[np.ndarray, "train causes"] | None = None
+    curves: SurvivalCurves | None = None
 
 
 @runtime_checkable

@@ -62,7 +62,7 @@ def run_benchmark(
         **scored,
         "subgroups": _subgroups(scored, task),
         "notes": [*_notes(scored, task, resamples), *_said_of_itself(methods, task)],
-        "provenance": _provenance(task, split, seed, resamples),
+        "provenance": provenance(task, split, seed, resamples),
     }
     write_json(metrics, out / "metrics.json")
     return metrics
@@ -129,7 +129,8 @@ def _said_of_itself(methods: Sequence[Method], task: Task) -> list[str]:
     return [note for method in methods if isinstance(method, Pretrained) for note in method.notes(task)]
 
 
-def _provenance(task: Task, split: Split, seed: int, resamples: int) -> dict[str, Any]:
+def provenance(task: Task, split: Split, seed: int, resamples: int) -> dict[str, Any]:
+    """What a result says about where it comes from: store, split, seed, code, versions."""
     return {
         "store": str(task.store.name),
         "store_fingerprint": task.store.fingerprint,

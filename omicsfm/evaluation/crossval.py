@@ -15,14 +15,17 @@ import numpy as np
 import pandas as pd
 
 import omicsfm
+from omicsfm.contracts import TIMED
 from omicsfm.data.covariates import covariates
 from omicsfm.data.splits import Split
 from omicsfm.errors import InputError
 from omicsfm.evaluation.methods import Method
 from omicsfm.evaluation.predictions import prediction_rows, write_parquet
-from omicsfm.evaluation.survival_curves import calibrated_curves, stated_grid
+from omicsfm.evaluation.survival_curves import calibrated_curves, calibrated_incidence
 from omicsfm.evaluation.task import Task
-from omicsfm.metrics.targets import SurvivalTarget
+from omicsfm.metrics import SurvivalCurves
+from omicsfm.metrics.registry import IncidenceCurves
+from omicsfm.metrics.targets import CompetingTarget, SurvivalTarget
 from omicsfm.seeding import derive
 
 log = logging.getLogger(__name__)
@@ -70,9 +73,11 @@ def _run_fold(
     for own_train, own_test in _strata(task, train, test):
         predicted = method.fit_predict(task, own_train, own_test, seed=fold_seed)
         _check(method.name, predicted.test, len(own_test), f"repeat {repeat}, fold {fold}")
-        curves = None
+        curves: SurvivalCurves | IncidenceCurves | None = predicted.curves
         if isinstance(task.target, SurvivalTarget):
-            curves = calibrated_curves(predicted, task.target[own_train], stated_grid(task.target))
+            curves = curves or calibrated_curves(predicted, task.target[own_train], task.curve_days)
+        elif isinstance(task.target, CompetingTarget):
+            curves = calibrated_incidence(predicted, task.target[own_train], task.curve_days)
         where = {"method": method.name, "repeat": repeat, "fold": fold}
         tables.append(prediction_rows(task, own_test, predicted.test, curves=curves, **where))  # type: ignore[arg-type]
     rows = pd.concat(tables, ignore_index=True)
@@ -95,7 +100,7 @@ def _strata(task: Task, train: np.ndarray, test: np.ndarray) -> Iterator[tuple[n
 
 def _positions(task: Task, split: Split, repeat: int, fold: int) -> tuple[np.ndarray, np.ndarray]:
     train, test = (np.flatnonzero(mask) for mask in split.masks(task.visits, repeat, fold))
-    if isinstance(task.target, SurvivalTarget) and not task.target.event[train].any():
+    if isinstance(task.target, SurvivalTarget | CompetingTarget) and not task.target.event[train].any():
         raise InputError(
             f"outcome '{task.outcome.name}': no event in the training rows of repeat {repeat}, fold {fold}."
         )
@@ -117,6 +122,7 @@ def _key(task: Task, method: Method, seed: int) -> str:
         "store": task.store.fingerprint,
         "clinical": covariates(task.store),
         "outcome": asdict(task.outcome),
+        "rows": _fingerprint(task),
         "within": task.stratum_column,
         "together": task.together,
         "method": method.name,
@@ -126,6 +132,16 @@ def _key(task: Task, method: Method, seed: int) -> str:
     digest = hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()[:16]
     safe = "".join(letter if letter.isalnum() else "-" for letter in method.name).strip("-")
     return f"{safe}-{digest}"
+
+
+def _fingerprint(task: Task) -> str:
+    """A name for what is predicted at which visits, and by when."""
+    digest = hashlib.sha256(task.rows.astype(np.int64).tobytes())
+    for part in (task.strata, getattr(task.target, "time_days", None)):
+        digest.update(b"" if part is None else json.dumps(np.asarray(part).tolist()).encode())
+    if task.outcome.kind in TIMED:
+        digest.update(task.curve_days.astype(np.float64).tobytes())
+    return digest.hexdigest()
 
 
 def _people(task: Task, train: np.ndarray, test: np.ndarray) -> str:

@@ -135,17 +135,24 @@ def _baseline_method(name: str, task: Task, others: Sequence[str]) -> BaselineMe
     plain = written.group(1) if written else name
     if written is None or plain not in _MAKERS:
         raise InputError(f"--methods: '{name}' is not a method; {closest(plain, [*_MAKERS, SHARED_LINEAR, *others])}.")
-    modalities = list(task.store.inputs)
-    if written.group(2) is not None:
-        asked = [part.strip() for part in written.group(2).split("+")]
-        for modality in asked:
-            if modality not in modalities:
-                raise InputError(
-                    f"--methods: '{name}' asks for modality '{modality}'; {closest(modality, modalities)}."
-                )
-        modalities = asked
     make, is_linear = _MAKERS[plain]
-    return BaselineMethod(name, make(), tuple(modalities), is_linear)
+    return BaselineMethod(name, make(), asked_modalities(name, task), is_linear)
+
+
+def asked_modalities(name: str, task: Task) -> tuple[str, ...]:
+    """The inputs in the brackets of a method's name; all of the store where it has none.
+
+    Raises:
+        InputError: The store has no such input.
+    """
+    known, written = tuple(task.store.inputs), re.fullmatch(r"[^\[\]]+\[([^\[\]]+)\]", name)
+    if written is None:
+        return known
+    asked = [part.strip() for part in written.group(1).split("+")]
+    for modality in asked:
+        if modality not in known:
+            raise InputError(f"--methods: '{name}' asks for modality '{modality}'; {closest(modality, known)}.")
+    return tuple(asked)
 
 
 def _has_sksurv() -> bool:

@@ -4,9 +4,12 @@ method, repeat, fold, participant_id, visit, outcome     which prediction
 stratum                                                  where the task is fitted within strata
 y_true                                                   class label or quantity
 time_days, event                                         survival: follow-up from the visit, event 0 or 1
+time_days, cause                                         competing risks: the cause's name, empty where none was seen
 p_<class>                                                predicted probability of each class
 y_pred                                                   predicted quantity, or log hazard
+y_pred_<cause>                                           competing risks: predicted cause-specific log hazard
 survival_<days>                                          survival: predicted probability of no event by that day
+incidence_<cause>_<days>                                 competing risks: predicted probability of that event by then
 """
 
 from pathlib import Path
@@ -18,10 +21,11 @@ from jaxtyping import Float, Int
 from omicsfm.contracts import OutcomeSpec
 from omicsfm.evaluation.task import Task
 from omicsfm.metrics import SurvivalCurves
-from omicsfm.metrics.targets import ClassTarget, QuantityTarget, SurvivalTarget, Target, class_target
+from omicsfm.metrics.registry import IncidenceCurves
+from omicsfm.metrics.targets import ClassTarget, CompetingTarget, QuantityTarget, SurvivalTarget, Target, class_target
 
 KEYS = ("method", "repeat", "fold", "participant_id", "visit", "outcome")
-CURVE = "survival_"
+CURVE, INCIDENCE = "survival_", "incidence_"
 
 
 def prediction_rows(
@@ -32,10 +36,10 @@ def prediction_rows(
     method: str,
     repeat: int,
     fold: int,
-    curves: SurvivalCurves | None = None,
+    curves: SurvivalCurves | IncidenceCurves | None = None,
 ) -> pd.DataFrame:
     """The table's rows for the test visits of one fold (or of one stratum of it)."""
-    visits = task.store.visits.iloc[task.rows[test]]
+    visits = task.visits.iloc[test]
     rows = pd.DataFrame(
         {
             "method": method,
@@ -55,9 +59,16 @@ def prediction_rows(
             rows[f"p_{label}"] = prediction[:, number]
     elif isinstance(truth, QuantityTarget):
         rows["y_true"], rows["y_pred"] = truth.value, prediction
+    elif isinstance(truth, CompetingTarget):
+        rows["time_days"], rows["cause"] = truth.time_days, [("", *truth.causes)[k] for k in truth.cause]
+        for number, cause in enumerate(truth.causes):
+            rows[f"y_pred_{cause}"] = prediction[:, number]
+            if isinstance(curves, IncidenceCurves):
+                days = [f"{INCIDENCE}{cause}_{time:.0f}" for time in curves.times_days]
+                rows = pd.concat([rows, pd.DataFrame(curves.probability[:, number], columns=days)], axis=1)
     else:
         rows["time_days"], rows["event"], rows["y_pred"] = truth.time_days, truth.event.astype(float), prediction
-        if curves is not None:
+        if isinstance(curves, SurvivalCurves):
             days = [f"{CURVE}{time:.0f}" for time in curves.times_days]
             rows = pd.concat([rows, pd.DataFrame(curves.probability, columns=days)], axis=1)
     return rows
@@ -69,6 +80,10 @@ def read_truth(rows: pd.DataFrame, spec: OutcomeSpec) -> Target:
         return class_target(rows["y_true"].astype(str).tolist(), spec.classes)
     if spec.kind == "quantity":
         return QuantityTarget(rows["y_true"].to_numpy(dtype=np.float64))
+    if spec.kind == "competing_risks":
+        number = {"": 0, **{cause: k + 1 for k, cause in enumerate(spec.classes)}}
+        cause = rows["cause"].map(number).to_numpy(dtype=np.int64)
+        return CompetingTarget(rows["time_days"].to_numpy(dtype=np.float64), cause, spec.classes)
     return SurvivalTarget(rows["time_days"].to_numpy(dtype=np.float64), rows["event"].to_numpy(dtype=float) > 0)
 
 
@@ -76,6 +91,8 @@ def read_prediction(rows: pd.DataFrame, spec: OutcomeSpec) -> Float[np.ndarray, 
     """Class probabilities [rows, classes], quantities or log hazards [rows]."""
     if spec.kind == "class":
         return rows[[f"p_{label}" for label in spec.classes]].to_numpy(dtype=np.float64)
+    if spec.kind == "competing_risks":
+        return rows[[f"y_pred_{cause}" for cause in spec.classes]].to_numpy(dtype=np.float64)
     return rows["y_pred"].to_numpy(dtype=np.float64)
 
 

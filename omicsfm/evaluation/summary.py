@@ -28,7 +28,7 @@ def benchmark_table(metrics: Mapping[str, Any]) -> str:
                 f"{metrics['methods'][name]['seconds']:.1f}",
             )
         )
-    return _aligned(rows)
+    return aligned(rows)
 
 
 def evaluation_table(metrics: Mapping[str, Any]) -> str:
@@ -41,10 +41,11 @@ def evaluation_table(metrics: Mapping[str, Any]) -> str:
     tested = metrics["tested"]
     people = f"tested: {tested['participants']:,} participants, {tested['visits']:,} visits"
     excluded = f"; excluded: {tested['excluded_participants']:,} whom the checkpoint saw in training"
-    return people + (excluded if tested["excluded_participants"] else "") + "\n" + _aligned(rows)
+    return people + (excluded if tested["excluded_participants"] else "") + "\n" + aligned(rows)
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows of cells as lines, columns as wide as their widest cell."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

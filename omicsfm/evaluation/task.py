@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Int, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
 from omicsfm.baselines.base import Block, OmicsTable
 from omicsfm.contracts import OutcomeSpec
@@ -16,7 +16,8 @@ from omicsfm.data.splits import Split
 from omicsfm.data.store import OmicsStore
 from omicsfm.data.transforms import default_transform
 from omicsfm.errors import InputError, closest
-from omicsfm.metrics.targets import ClassTarget, QuantityTarget, SurvivalTarget, Target, class_target
+from omicsfm.evaluation.survival_curves import stated_grid
+from omicsfm.metrics.targets import ClassTarget, CompetingTarget, QuantityTarget, SurvivalTarget, Target, class_target
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,12 @@ class Task:
             labels = row_labels(self.store, name, default_transform(scale).columns)
             blocks[name] = Block(matrix.read(self.rows)[0], scale, at_rows(labels, self.rows))
         return OmicsTable(blocks, group_labels(self.visits, self.together))
+
+    @property
+    def curve_days(self) -> Float[np.ndarray, " times"]:
+        """The days at which a time to an event is predicted."""
+        assert isinstance(self.target, SurvivalTarget | CompetingTarget)
+        return stated_grid(self.target)
 
     @property
     def visits(self) -> pd.DataFrame:

@@ -27,6 +27,14 @@ class SurvivalCurves:
     probability: Float[np.ndarray, "rows times"]
 
 
+@dataclass(frozen=True)
+class IncidenceCurves:
+    """Predicted probability of having had the event of each cause, and no other before, by each time of a grid."""
+
+    times_days: Float[np.ndarray, " times"]
+    probability: Float[np.ndarray, "rows causes times"]
+
+
 class Metric:
     """A registered metric; call it as ``metric(target, prediction)`` or with ``weights`` [rows, resamples]."""
 
