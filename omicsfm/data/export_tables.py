@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from omicsfm.contracts import TIMED, OutcomeSpec
 from omicsfm.data.ingest.annotated import LISTS
 from omicsfm.data.ingest.cohort import OPTIONAL_COLUMNS
 from omicsfm.data.ingest.leakage import plain_name
 from omicsfm.data.store import OmicsStore
+from omicsfm.outcome_spec import TIMED, OutcomeSpec
 
 FIXED = ("participant_id", "visit", "time_days")
 

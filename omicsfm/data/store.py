@@ -24,13 +24,13 @@ import pandas as pd
 from jaxtyping import Bool, Int
 from scipy import sparse
 
-from omicsfm.contracts import TIMED, OutcomeSpec
 from omicsfm.data.covariates import CLINICAL, CovariateMatrix
 from omicsfm.data.store_files import check_store_files
 from omicsfm.data.store_writer import FORMAT, StoreWriter
 from omicsfm.data.stored_matrix import StoredMatrix
 from omicsfm.errors import InputError, closest
 from omicsfm.features import FeatureSpace
+from omicsfm.outcome_spec import TIMED, OutcomeSpec
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ import pandas as pd
 from jaxtyping import Bool, Int
 from scipy import sparse
 
-from omicsfm.contracts import OutcomeSpec
 from omicsfm.data.npy_file import NpyFile
 from omicsfm.data.store_files import fingerprint_of, hashes_of, sealed
 from omicsfm.errors import InputError
 from omicsfm.features import FeatureSpace
+from omicsfm.outcome_spec import OutcomeSpec
 
 FORMAT = 1
 SMALL_IDS = 1 << 16

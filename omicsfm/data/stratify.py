@@ -3,8 +3,8 @@
 import numpy as np
 from jaxtyping import Int
 
-from omicsfm.contracts import OutcomeSpec
 from omicsfm.data.store import OmicsStore
+from omicsfm.outcome_spec import OutcomeSpec
 
 UNKNOWN = 0
 

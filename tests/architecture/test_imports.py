@@ -10,7 +10,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[2] / "omicsfm"
 
-WORDS = {"errors", "contracts", "features", "namespaces", "placement"}  # what every room speaks
+WORDS = {"errors", "contracts", "outcome_spec", "features", "namespaces", "placement"}  # what every room speaks
 TOOLS = {"build", "seeding", "distributed"}
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
@@ -18,7 +18,8 @@ ARROWS: dict[str, set[str]] = {
     "origin": {"paths"},
     "command": {"errors"},
     "memory": {"errors"},
-    "contracts": {"errors"},
+    "contracts": {"errors", "outcome_spec"},
+    "outcome_spec": set(),
     "namespaces": set(),
     "placement": {"namespaces"},
     "features": {"errors", "namespaces", "placement"},
@@ -58,7 +59,7 @@ ARROWS: dict[str, set[str]] = {
     "data.inspect": WORDS | {"paths", "data", "feature_table"},  # a command of its own: a store beside a checkpoint
     "cli": {"command", "memory", "errors", "data", "data.inspect", "doctor"},
 }
-CORE = ("contracts", "features", "build", "checkpoint", "model", "heads", "objectives", "metrics")
+CORE = ("contracts", "outcome_spec", "features", "build", "checkpoint", "model", "heads", "objectives", "metrics")
 EDGE = ("pytorch_lightning", "lightning", "hydra", "omegaconf", "anndata", "mudata", "scanpy", "wandb", "deepspeed")
 
 FILES = sorted(PACKAGE.rglob("*.py"))

@@ -6,9 +6,9 @@ from math import inf
 from pathlib import Path
 from typing import Any, Literal
 
-from omicsfm.contracts import OutcomeKind
 from omicsfm.data.ingest.columns import ColumnRule
 from omicsfm.data.ingest.conditions import EVERYBODY, Conditions, Test
+from omicsfm.outcome_spec import OutcomeKind
 
 OPTIONAL_COLUMNS = ("site", "plate", "platform", "family_id", "age")
 """Columns of a store that mean the same in every cohort, where the cohort has them."""

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from omicsfm.contracts import FROM_VISIT
 from omicsfm.data.ingest.cohort import OutcomeRule
 from omicsfm.data.ingest.columns import as_number, as_text, column_of
 from omicsfm.data.ingest.conditions import Test
 from omicsfm.errors import InputError
+from omicsfm.outcome_spec import FROM_VISIT
 
 
 @dataclass(frozen=True)

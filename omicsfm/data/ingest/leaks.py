@@ -6,7 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from omicsfm.contracts import OutcomeSpec
 from omicsfm.data.ingest.cohort import CohortFile
 from omicsfm.data.ingest.contradictions import contradictions
 from omicsfm.data.ingest.join import key_columns
@@ -17,6 +16,7 @@ from omicsfm.data.store import OmicsStore
 from omicsfm.data.stored_matrix import StoredMatrix
 from omicsfm.errors import InputError
 from omicsfm.features import FeatureSpace
+from omicsfm.outcome_spec import OutcomeSpec
 
 
 def refuse_leaks(

@@ -2,11 +2,11 @@
 
 from typing import Any, Literal, cast
 
-from omicsfm.contracts import FROM_VISIT, TIMED, OutcomeKind
 from omicsfm.data.ingest.cohort import LaterVisit, OutcomeRule
 from omicsfm.data.ingest.conditions import Conditions, Test
 from omicsfm.data.ingest.entries import DAYS, check_name, in_units, mapping, names, text_or_none, time_rule
 from omicsfm.errors import InputError, closest
+from omicsfm.outcome_spec import FROM_VISIT, TIMED, OutcomeKind
 
 COMMON = ("kind", "level", "among")
 ENTRY, CENSOR = in_units("entry"), in_units("censor_after")

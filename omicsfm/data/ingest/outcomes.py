@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from omicsfm.contracts import TIMED, OutcomeSpec
 from omicsfm.data.ingest.cohort import OutcomeRule
 from omicsfm.data.ingest.columns import as_number, as_text, column_of
 from omicsfm.data.ingest.follow_up import read_follow_up, spread
 from omicsfm.data.ingest.later_visits import value_at
 from omicsfm.errors import InputError
+from omicsfm.outcome_spec import TIMED, OutcomeSpec
 
 MAX_CLASSES = 100
 LABELS = ("no", "yes")

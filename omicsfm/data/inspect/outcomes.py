@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from omicsfm.contracts import TIMED, OutcomeSpec
 from omicsfm.data.inspect.findings import Findings
 from omicsfm.data.store import OmicsStore
+from omicsfm.outcome_spec import TIMED, OutcomeSpec
 
 FEW = 10  # members of the smallest class, or events, below which five folds say little
 
