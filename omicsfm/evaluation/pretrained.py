@@ -109,12 +109,20 @@ class Pretrained:
 
     def fit_predict(self, task: Task, train: Train, test: Test, *, seed: int) -> Predicted:
         """Adapt to the outcome on ``train``, predict ``test``."""
+        assert self._opened is not None, "begin_fold comes first"
+        if not self._encoders.config["data"]["allow_seen"]:
+            self._refuse_seen(self._opened, task, test)
+        model, reader, adapted = self.fitted(task, train, seed=seed)
+        predicted = predict(model, reader, task.rows[test], head=task.outcome.name).numpy().astype(np.float64)
+        held_out = None if adapted.held_out is None else adapted.held_out[:, 0]
+        return Predicted(predicted, held_out if task.outcome.kind == "survival" else None)
+
+    def fitted(self, task: Task, train: Train, *, seed: int) -> tuple[Any, BatchReader, Any]:
+        """The model adapted to the outcome on ``train``, what reads its visits, and what the adaptation chose."""
         from omicsfm.training.finetune import adapt
 
         assert self._opened is not None, "begin_fold comes first"
         assert self._reader is not None, "begin_fold comes first"
-        if not self._encoders.config["data"]["allow_seen"]:
-            self._refuse_seen(self._opened, task, test)
         config = {**self._encoders.config, "adaptation": self._adaptation, "seed": seed}
         model, _, adapted = adapt(
             self._reader,
@@ -125,9 +133,7 @@ class Pretrained:
             together=task.together,
             pool=self._pool,
         )
-        predicted = predict(model, self._reader, task.rows[test], head=task.outcome.name).numpy().astype(np.float64)
-        held_out = None if adapted.held_out is None else adapted.held_out[:, 0]
-        return Predicted(predicted, held_out if task.outcome.kind == "survival" else None)
+        return model, self._reader, adapted
 
     def _refuse_seen(self, opened: Checkpoint, task: Task, test: Test) -> None:
         if seen := self._seen(opened, task, test):

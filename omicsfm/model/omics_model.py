@@ -67,7 +67,7 @@ class OmicsModel(nn.Module):
     def encode(self, batch: Batch) -> Encoded:
         """What the encoder knows of each visit from its visible features."""
         latents = self.encoder(self.tokenize(batch))
-        return Encoded(latents=latents, visit=self.pooling(latents), profile=self._profile(batch))
+        return Encoded(latents=latents, visit=self.pooling(latents), profile=self.profile(batch))
 
     def decode(self, encoded: Encoded, modality: str, feature_ids: Int[Tensor, "visits features"]) -> Any:
         """The distribution of the value of each asked feature, in model scale."""
@@ -85,7 +85,8 @@ class OmicsModel(nn.Module):
         """A head's prediction for each visit."""
         return self.heads[head](encoded.evidence)
 
-    def _profile(self, batch: Batch) -> Float[Tensor, "visits all_features"]:
+    def profile(self, batch: Batch) -> Float[Tensor, "visits all_features"]:
+        """Visible values of every modality in the order of its features, 0 where there is none."""
         panels = []
         for name, parts in self.modalities.items():
             m = batch.measurements[name]
