@@ -97,7 +97,7 @@ class Batch:
     every float they find: under DeepSpeed a survival time of 365 days became 364. They leave this alone.
     """
 
-    __slots__ = ("measurements", "outcomes", "participant", "row", "seed", "time_days")
+    __slots__ = ("age_years", "measurements", "outcomes", "participant", "row", "seed", "time_days")
 
     def __init__(
         self,
@@ -108,8 +108,10 @@ class Batch:
         measurements: Mapping[str, Measurement],
         outcomes: Mapping[str, Outcome],
         seed: int = 0,
+        age_years: Float[Tensor, " visits"] | None = None,
     ) -> None:
-        """``row`` is the visit's row in the store, ``participant`` its participant's number there.
+        """``row`` is the visit's row in the store, ``participant`` its participant's number there; ``age_years`` is NaN
+        where not known.
 
         ``seed`` seeds every random choice made about this batch, such as what an objective withholds.
         ``measurements`` holds every configured modality, always: an absent one has nothing observed, so
@@ -117,6 +119,7 @@ class Batch:
         """
         self.participant = participant
         self.time_days = time_days
+        self.age_years = torch.full_like(time_days, torch.nan) if age_years is None else age_years
         self.row = row
         self.measurements = dict(measurements)
         self.outcomes = dict(outcomes)
@@ -130,6 +133,7 @@ class Batch:
         return self._with(
             participant=self.participant.to(device, non_blocking=non_blocking),
             time_days=self.time_days.to(device, non_blocking=non_blocking),
+            age_years=self.age_years.to(device, non_blocking=non_blocking),
             row=self.row.to(device, non_blocking=non_blocking),
             measurements={name: move(m, device, non_blocking) for name, m in self.measurements.items()},
             outcomes={name: move(o, device, non_blocking) for name, o in self.outcomes.items()},
@@ -144,6 +148,7 @@ class Batch:
         return self._with(
             participant=self.participant.pin_memory(),
             time_days=self.time_days.pin_memory(),
+            age_years=self.age_years.pin_memory(),
             row=self.row.pin_memory(),
             measurements={name: pin(m) for name, m in self.measurements.items()},
             outcomes={name: pin(o) for name, o in self.outcomes.items()},
@@ -187,11 +192,14 @@ class Encoded:
     visit: Float[Tensor, "visits embedding"]
     profile: Float[Tensor, "visits all_features"]
     """Visible values of every modality in the order of its features, 0 (the training median) where there is none."""
+    trajectory: Float[Tensor, "visits state"] | None = None
+    """The state of the participant at each visit, from it and those before it, where the model reads histories."""
 
     @property
     def evidence(self) -> Float[Tensor, "visits evidence"]:
-        """Embedding and profile side by side: what a head reads."""
-        return torch.cat([self.visit, self.profile.to(self.visit.dtype)], dim=1)
+        """Embedding, state and profile side by side: what a head reads."""
+        state = [] if self.trajectory is None else [self.trajectory.to(self.visit.dtype)]
+        return torch.cat([self.visit, *state, self.profile.to(self.visit.dtype)], dim=1)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from torch import Tensor
 from omicsfm.checkpoint import Checkpoint
 from omicsfm.contracts import Batch, OutcomeSpec
 from omicsfm.data.collate import BatchReader
+from omicsfm.data.histories import Histories
 from omicsfm.data.store import OmicsStore
 from omicsfm.model.omics_model import OmicsModel
 
@@ -33,7 +34,10 @@ def evidence(
 ) -> Float[np.ndarray, "visits evidence"]:
     """What a head reads of each visit: embedding and values side by side, at the places of ``model.evidence``."""
     model.eval()
-    parts = [model.encode(batch).evidence.float().cpu().numpy() for batch in _batches(model, reader, rows, batch_size)]
+    parts = [
+        model.encode(batch).evidence[asked].float().cpu().numpy()
+        for batch, asked in batches(model, reader, rows, batch_size)
+    ]
     return np.concatenate(parts) if parts else np.zeros((0, model.evidence_dim), np.float32)
 
 
@@ -44,13 +48,25 @@ def predict(
     """A head's readout for each visit: class probabilities, a quantity in its unit, or log hazards."""
     model.eval()
     parts = [
-        model.heads[head].readout(model.predict(model.encode(batch), head)).cpu()
-        for batch in _batches(model, reader, rows, batch_size)
+        model.heads[head].readout(model.predict(model.encode(batch), head)[asked]).cpu()
+        for batch, asked in batches(model, reader, rows, batch_size)
     ]
     return torch.cat(parts)
 
 
-def _batches(model: OmicsModel, reader: BatchReader, rows: np.ndarray, batch_size: int) -> Iterator[Batch]:
+def batches(
+    model: OmicsModel, reader: BatchReader, rows: Int[np.ndarray, " visits"], batch_size: int
+) -> Iterator[tuple[Batch, Tensor]]:
+    """Batches that hold the visits, and where in each batch those asked for stand.
+
+    A model that reads histories gets with each visit as many visits before it as it looks back; the visits are given in
+    their own order all the same.
+    """
     device = next(model.parameters()).device
+    joins = model.trajectory
+    histories = None if joins is None else Histories.of(reader.store.visits)
     for start in range(0, len(rows), batch_size):
-        yield reader.read(rows[start : start + batch_size]).to(device)
+        asked = rows[start : start + batch_size]
+        read = asked if histories is None or joins is None else histories.complete(asked, reach=joins.reach)
+        read = np.unique(read)
+        yield reader.read(read).to(device), torch.from_numpy(np.searchsorted(read, asked)).to(device)

@@ -39,16 +39,19 @@ class BatchReader:
         max_features: int | None = None,
         weights: Mapping[str, Float[np.ndarray, " features"]] | None = None,
         cache_bytes: int = 2**30,
+        same_features: bool = False,
     ) -> None:
         """``max_features`` caps the tokens per visit and modality; ``weights`` say how often each feature of a
         modality is drawn then. ``cache_bytes`` bounds the memory kept for transformed values, above which they are
-        transformed again at each reading.
+        transformed again at each reading. With ``same_features`` a draw takes the same features at all visits of a
+        participant, as far as they are measured.
         """
         self.store = store
         self.features = dict(features)
         self.transforms = dict(transforms)
         self.outcomes = {spec.name: spec for spec in outcomes}
         self.max_features = max_features
+        self.same_features = same_features
         self.weights = dict(weights or {})
         self._labels = {
             name: row_labels(store, name, chain.columns)
@@ -78,6 +81,7 @@ class BatchReader:
         return Batch(
             participant=torch.from_numpy(self.store.participant_number[rows].astype(np.int64)),
             time_days=torch.from_numpy(np.nan_to_num(self.store.visits["time_days"].to_numpy(np.float32)[rows])),
+            age_years=torch.from_numpy(ages_of(self.store.visits)[rows].astype(np.float32)),
             row=torch.from_numpy(rows),
             measurements={name: self._measurement(name, rows, seed) for name in self.features},
             outcomes={name: read_outcome(self.store, spec, rows) for name, spec in self.outcomes.items()},
@@ -97,7 +101,7 @@ class BatchReader:
         )
 
     def _read_then_drawn(self, name: str, rows: np.ndarray, seed: int) -> tuple[np.ndarray, ...]:
-        values, below = self._values(name, rows)
+        values, below = self.values(name, rows)
         chosen, kept = self._choose(name, ~np.isnan(values), rows, seed)
         if not values.shape[1]:
             return chosen, kept, np.zeros(chosen.shape, np.float32), kept
@@ -115,9 +119,10 @@ class BatchReader:
 
     def _choose(self, name: str, observed: np.ndarray, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
         cap, weights = self.max_features, self.weights.get(name)
-        return choose_features(observed, max_features=cap, seed=seed, visits=rows, weights=weights)
+        whose = self.store.participant_number[rows].astype(np.int64) if self.same_features else rows
+        return choose_features(observed, max_features=cap, seed=seed, visits=whose, weights=weights)
 
-    def _values(self, name: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def values(self, name: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Transformed values in the model's feature order, NaN where not measured."""
         if name not in self._columns:
             shape = (len(rows), 0)

@@ -177,35 +177,34 @@ def pretrained_methods(
     asked = {name: match[1] for name, match in written.items() if match}
     if not asked:
         return {}
-    from omicsfm.training.main import compose
-
-    config = compose(["run_dir=none", "data.store=none", "task=finetune", *overrides])
-    pretraining = compose(["run_dir=none", "data.store=none", "task=pretrain", *overrides])["task"]
-    encoders = Encoders(_for_folds(config, pretraining), checkpoint=checkpoint, beside=beside)
+    encoders = make_encoders(overrides, checkpoint=checkpoint, beside=beside)
+    usual = encoders.config["adaptation"]
     return {
-        name: Pretrained(
-            name=name, encoders=encoders, adaptation=config["adaptation"] if which is None else _adaptation(which)
-        )
+        name: Pretrained(name=name, encoders=encoders, adaptation=usual if which is None else _adaptation(which))
         for name, which in asked.items()
     }
 
 
+def make_encoders(
+    overrides: Sequence[str], *, checkpoint: Path | None = None, beside: Sequence[OmicsStore] = ()
+) -> Encoders:
+    """The encoders of folds, pretrained as the training config with these ``overrides`` says.
+
+    Raises:
+        InputError: The checkpoint does not open, or an override names no key.
+    """
+    from omicsfm.training.main import compose
+
+    config = compose(["run_dir=none", "data.store=none", "task=finetune", *overrides])
+    pretraining = compose(["run_dir=none", "data.store=none", "task=pretrain", *overrides])["task"]
+    return Encoders(_for_folds(config, pretraining), checkpoint=checkpoint, beside=beside)
+
+
 def _for_folds(config: Mapping[str, Any], pretraining: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides the predictions; run folder, loggers and the like are left out."""
-    kept = (
-        "model",
-        "modality",
-        "harmonise",
-        "objective",
-        "adaptation",
-        "optimizer",
-        "schedule",
-        "trainer",
-        "logger",
-        "head",
-        "data",
-    )
-    return {**{key: config[key] for key in kept}, "task": {**config["task"], **pretraining}}
+    """What decides the predictions; run folder, seed and the like are left out."""
+    left_out = ("run_dir", "checkpoint", "outcome", "seed", "task")
+    kept = {key: value for key, value in config.items() if key not in left_out}
+    return {**kept, "task": {**config["task"], **pretraining}}
 
 
 def _adaptation(name: str) -> Mapping[str, Any]:

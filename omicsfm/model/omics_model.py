@@ -4,6 +4,7 @@ Knows no Lightning, no Hydra and no file format. Built from a plain mapping by `
 """
 
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -15,16 +16,19 @@ from omicsfm.errors import closest
 
 
 class Modality(nn.Module):
-    """The parts of a model that belong to one modality."""
+    """The parts of a model that belong to one modality; a ``forecaster`` where it reads histories."""
 
-    def __init__(self, *, tokenizer: nn.Module, decoder: nn.Module) -> None:
+    def __init__(self, *, tokenizer: nn.Module, decoder: nn.Module, forecaster: nn.Module | None = None) -> None:
         super().__init__()
         self.tokenizer = tokenizer
         self.decoder = decoder
+        self.forecaster = forecaster
 
 
 class OmicsModel(nn.Module):
-    """Tokenizers, an encoder, a pooling, decoders and heads, given already built."""
+    """Tokenizers, an encoder, a pooling, decoders and heads, given already built; a ``trajectory`` encoder joins the
+    visits of a participant where histories are read.
+    """
 
     def __init__(
         self,
@@ -33,6 +37,7 @@ class OmicsModel(nn.Module):
         pooling: nn.Module,
         modalities: Mapping[str, Modality],
         heads: Mapping[str, nn.Module] | None = None,
+        trajectory: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -40,15 +45,17 @@ class OmicsModel(nn.Module):
         self.modalities = nn.ModuleDict(modalities)
         self.heads = nn.ModuleDict(heads or {})
         self.summary = nn.Linear(pooling.embedding_dim, encoder.dim)
+        self.trajectory = trajectory
 
     @property
     def evidence(self) -> dict[str, slice]:
-        """Where the parts of what a head reads stand: the embedding, then each modality's values."""
-        places, start = {"embedding": slice(0, int(self.pooling.embedding_dim))}, int(self.pooling.embedding_dim)
-        for name, parts in self.modalities.items():
-            places[name] = slice(start, start + parts.tokenizer.num_features)
-            start = places[name].stop
-        return places
+        """Where the parts of what a head reads stand: the embedding, the state, then each modality's values."""
+        sizes = {"embedding": int(self.pooling.embedding_dim)}
+        if self.trajectory is not None:
+            sizes["trajectory"] = int(self.trajectory.dim)
+        sizes |= {name: parts.tokenizer.num_features for name, parts in self.modalities.items()}
+        stops = list(accumulate(sizes.values()))
+        return {name: slice(stop - sizes[name], stop) for name, stop in zip(sizes, stops, strict=True)}
 
     @property
     def evidence_dim(self) -> int:
@@ -65,9 +72,14 @@ class OmicsModel(nn.Module):
         )
 
     def encode(self, batch: Batch) -> Encoded:
-        """What the encoder knows of each visit from its visible features."""
+        """What the encoder knows of each visit from its visible features, and of the participant from those of the
+        batch's visits that are not later.
+        """
         latents = self.encoder(self.tokenize(batch))
-        return Encoded(latents=latents, visit=self.pooling(latents), profile=self.profile(batch))
+        visit, state = self.pooling(latents), None
+        if self.trajectory is not None:
+            state = self.trajectory(visit, batch.participant, batch.time_days, batch.age_years)
+        return Encoded(latents=latents, visit=visit, profile=self.profile(batch), trajectory=state)
 
     def decode(self, encoded: Encoded, modality: str, feature_ids: Int[Tensor, "visits features"]) -> Any:
         """The distribution of the value of each asked feature, in model scale."""
@@ -80,6 +92,22 @@ class OmicsModel(nn.Module):
             parts.tokenizer.identity.weight,
             feature_ids,
         )
+
+    def forecast(
+        self,
+        state: Float[Tensor, "visits state"],
+        modality: str,
+        feature_ids: Int[Tensor, "visits features"],
+        *,
+        days_ahead: Float[Tensor, " visits"],
+        last: Float[Tensor, "visits features"],
+    ) -> Any:
+        """The distribution of each asked feature's value so many days after the visit of the state, in model scale;
+        ``last`` is its last observed value, NaN where there is none.
+        """
+        assert self.trajectory is not None, "the model reads no histories"
+        change = self.trajectory.ahead(state, days_ahead)
+        return self.modalities[modality].forecaster(change, days_ahead, last, feature_ids)
 
     def predict(self, encoded: Encoded, head: str) -> Float[Tensor, "visits ..."]:
         """A head's prediction for each visit."""

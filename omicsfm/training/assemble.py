@@ -32,7 +32,7 @@ def backbone_spec(config: Config, features: Mapping[str, FeatureSpace]) -> dict[
     model = dict(config["model"])
     dim, num_latents = model.pop("dim"), model.pop("num_latents")
     shape = {"dim": dim, "num_latents": num_latents}
-    modalities = {}
+    modalities: dict[str, dict[str, Any]] = {}
     for name, space in features.items():
         if "." in name:
             raise InputError(f"modality '{name}': a name cannot contain a dot. Rename it in COHORT.yaml.")
@@ -42,12 +42,22 @@ def backbone_spec(config: Config, features: Mapping[str, FeatureSpace]) -> dict[
             "tokenizer": {**parts["tokenizer"], "num_features": len(space), "dim": dim},
             "decoder": {**parts["decoder"], "dim": dim},
         }
-    return {
-        **model,
-        "encoder": {**model["encoder"], **shape},
-        "pooling": {**model["pooling"], **shape},
-        "modalities": modalities,
-    }
+    pooling = {**model["pooling"], **shape}
+    spec = {**model, "encoder": {**model["encoder"], **shape}, "pooling": pooling, "modalities": modalities}
+    return _with_trajectory(spec, config["trajectory"]) if _reads_histories(config) else spec
+
+
+def _reads_histories(config: Config) -> bool:
+    """Whether an objective looks at several visits of a participant together."""
+    return any(getattr(resolve(node["_target_"]), "reads_histories", False) for node in config["objective"].values())
+
+
+def _with_trajectory(spec: dict[str, Any], trajectory: Config) -> dict[str, Any]:
+    """The spec of a model that joins the visits of a participant and forecasts later ones."""
+    forecaster = {"_target_": "omicsfm.model.trajectory_decoder.ForecastDecoder", "dim": trajectory["dim"]}
+    for parts in spec["modalities"].values():
+        parts["forecaster"] = {**forecaster, "num_features": parts["tokenizer"]["num_features"]}
+    return {**spec, "trajectory": {**trajectory, "embedding_dim": build(spec["pooling"]).embedding_dim}}
 
 
 def head_spec(config: Config, store: OmicsStore, outcome: OutcomeSpec, rows: np.ndarray, dim: int) -> dict[str, Any]:

@@ -67,7 +67,8 @@ def fit(
     or shown. ``optimizer`` replaces the config's.
     """
     data, task, seed = config["data"], config["task"], config["seed"]
-    shared = {"batch_size": data["batch_size"], "ahead": data["read_ahead"]}
+    history = None if model.trajectory is None else model.trajectory.window
+    shared = {"batch_size": data["batch_size"], "ahead": data["read_ahead"], "history": history}
     train = make_loader(reader, rows.train, seed=derive(seed, title, "train"), shuffle=True, **shared)
     validation = make_loader(reader, rows.validation, seed=derive(seed, title, "validation"), shuffle=False, **shared)
     total_steps = epochs * len(train)

@@ -45,7 +45,14 @@ def pretrain(
     sparse = {name: matrix for name, matrix in store.modalities.items() if matrix.layout == "csr"}
     weights = {name: expression_weights(m, rows, seed=derive(seed, "weights", name)) for name, m in sparse.items()}
     cap = config["data"]["max_features"]
-    reader = BatchReader(store, features=features, transforms=transforms, max_features=cap, weights=weights)
+    reader = BatchReader(
+        store,
+        features=features,
+        transforms=transforms,
+        max_features=cap,
+        weights=weights,
+        same_features=model.trajectory is not None,
+    )
 
     def write(weights: Mapping[str, Tensor], epoch: int, loss: float) -> None:
         exported = build_model(spec, seed=seed, purpose="initial weights")
@@ -67,14 +74,7 @@ def pretrain(
         model=model,
         objectives=objectives(config, features),
         reader=reader,
-        rows=hold_out(
-            store,
-            rows,
-            share=task["validation_fraction"],
-            seed=derive(seed, "validation"),
-            labels=_store_number(store, rows),
-            together=together,
-        ),
+        rows=to_train_and_choose(store, rows, config, together),
         config=config,
         epochs=task["epochs"],
         patience=task["patience"],
@@ -85,6 +85,18 @@ def pretrain(
     if run_dir is None:
         write(best.weights, best.epoch, best.loss)
     return best
+
+
+def to_train_and_choose(store: OmicsStore, rows: np.ndarray, config: Mapping[str, Any], together: Sequence[str]) -> Rows:
+    """Which of ``rows`` pretraining fits weights to, and which participants' only choose the best epoch."""
+    return hold_out(
+        store,
+        rows,
+        share=config["task"]["validation_fraction"],
+        seed=derive(config["seed"], "validation"),
+        labels=_store_number(store, rows),
+        together=together,
+    )
 
 
 def hold_out(

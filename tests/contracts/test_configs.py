@@ -155,6 +155,12 @@ def test_every_objective_trains_alone(store, tmp_path, name: str) -> None:
     train_a_step(config, store, tmp_path)
 
 
+@pytest.mark.parametrize("name", files("trajectory"))
+def test_every_trajectory_trains_where_an_objective_reads_histories(store, tmp_path, name: str) -> None:
+    opened = train_a_step(small("model=tiny", "objective=[forecast]", f"trajectory={name}"), store, tmp_path)
+    assert opened.model.trajectory is not None
+
+
 @pytest.mark.parametrize("group", ["optimizer", "schedule"])
 def test_every_optimizer_and_schedule_trains(store, tmp_path, group: str) -> None:
     for name in files(group):
@@ -223,6 +229,7 @@ def test_every_folder_of_configs_is_enumerated_here() -> None:
         "modality",
         "harmonise",
         "objective",
+        "trajectory",
         "optimizer",
         "schedule",
         "experiment",
