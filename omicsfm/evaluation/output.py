@@ -8,7 +8,16 @@ from pathlib import Path
 
 from omicsfm.errors import InputError
 
-FILES = ("predictions.parquet", "missingness.parquet", "embedding.parquet", "report.html", "metrics.json")
+FILES = (
+    "predictions.parquet",
+    "missingness.parquet",
+    "embedding.parquet",
+    "explanation.parquet",
+    "explanation.csv",
+    "explanation.json",
+    "report.html",
+    "metrics.json",
+)
 EVALUATION = "evaluation"
 
 

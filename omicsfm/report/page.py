@@ -4,6 +4,7 @@
     predictions.parquet     every prediction
     missingness.parquet     optional; see ``missingness.py``
     embedding.parquet       optional; see ``embedding.py``
+    explanation.parquet     optional; see ``explanation.py``
 
 No request leaves the page. Nothing in it is about fewer than ``min_cell_count`` participants.
 """
@@ -17,15 +18,15 @@ from omicsfm.report import tables
 from omicsfm.report.calibration import calibration_plot
 from omicsfm.report.discrimination import agreement_plot, error_plot, roc_plot
 from omicsfm.report.embedding import PLACE, embedding_plot
+from omicsfm.report.explanation import explanation_section, read_explanation
 from omicsfm.report.forest import forest_plot
 from omicsfm.report.missingness import missingness_cells
 from omicsfm.report.read import read_results
 from omicsfm.report.results import Results
+from omicsfm.report.section import Section, render, section
 from omicsfm.report.style import count
 from omicsfm.report.survival_curves import survival_plot
 from omicsfm.report.words import headline, tally
-
-Section = dict[str, object]
 
 
 def benchmark_report(out: Path, *, min_cell_count: int = 10) -> Path:
@@ -46,10 +47,33 @@ def evaluation_report(out: Path, *, min_cell_count: int = 10) -> Path:
     return _write(out, "Evaluation", min_cell_count)
 
 
-def _write(out: Path, what: str, least: int) -> Path:
-    import jinja2
-    from markupsafe import Markup
+def explanation_report(out: Path, *, min_cell_count: int = 10) -> Path:
+    """Write ``out/report.html`` with what drives the prediction, as a part of the report of the benchmark or evaluation
+    that ``out`` holds, if any, and return its path.
 
+    Raises:
+        InputError: ``explanation.parquet`` or ``explanation.json`` is missing or cannot be read.
+    """
+    out = Path(out)
+    if (out / "metrics.json").exists():
+        return _write(out, "Evaluation" if read_results(out).tested else "Benchmark", min_cell_count)
+    shown, found = explanation_section(out), read_explanation(out)
+    if shown is None or found is None:
+        raise InputError(f"{out}: there is no explanation. Make one with eval/explain.py.")
+    record = found[1]
+    return render(
+        out,
+        [shown],
+        title=f"Explanation: {record['outcome']}",
+        eyebrow=f"Explanation · {record['cohort']} · outcome '{record['outcome']}'",
+        headline=f"What the model looks at to predict {record['outcome']}",
+        cautions=record["cautions"],
+        facts=[("participants", f"{record['participants']:,}"), ("models", str(len(record["models"])))],
+        provenance=list(record["provenance"].items()),
+    )
+
+
+def _write(out: Path, what: str, least: int) -> Path:
     out = Path(out)
     results = read_results(out)
     sections = [
@@ -59,36 +83,23 @@ def _write(out: Path, what: str, least: int) -> Path:
         _subgroups(results, least),
         _readings(results),
         _missingness(out, least, whole=bool(results.tested)),
+        explanation_section(out),
         _embedding(out, least),
     ]
-    template = Path(__file__).with_name("template.html").read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True)
-    shown = [section for section in sections if section is not None]
-    for section in shown:
-        for figure in section["figures"]:  # type: ignore[attr-defined]
-            figure["svg"] = Markup(figure["svg"])  # drawn by us; every text in it went through matplotlib's escaping
-    page = environment.from_string(template).render(
+    return render(
+        out,
+        [one for one in sections if one is not None],
         title=f"{what}: {results.outcome}",
         eyebrow=" · ".join(part for part in (what, results.cohort, f"outcome '{results.outcome}'") if part),
         headline=headline(results),
         tally=results.tested or tally(results),
         cautions=results.cautions,
         facts=_facts(results, least),
-        sections=shown,
         notes=results.notes,
         provenance=list(results.provenance.items()),
         disclosure=f"Groups of fewer than {least} participants are not shown; where one of them would follow from a "
         "total, the next is hidden with it.",
     )
-    file = out / "report.html"
-    partial = out / ".report.html.partial"
-    partial.write_text(page, encoding="utf-8")
-    partial.replace(file)
-    return file
-
-
-def _section(title: str, lead: str, **rest: object) -> Section:
-    return {"title": title, "lead": lead, "tables": [], "figures": [], "notes": [], "wide": False, **rest}
 
 
 def _facts(results: Results, least: int) -> list[tuple[str, str]]:
@@ -116,13 +127,13 @@ def _facts(results: Results, least: int) -> list[tuple[str, str]]:
 
 def _methods(results: Results) -> Section:
     if results.tested:
-        return _section(
+        return section(
             "How well does it predict?",
             "The interval says how far the value could be off by the choice of these people. The last column is what "
             "the average answer, given to everybody, would score: where it is nearly as good, little was predicted.",
             tables=[tables.metric_table(results)],
         )
-    return _section(
+    return section(
         "How well does each method predict?",
         f"Every method was scored on people it had not been trained on, on the same folds, the best in "
         f"{results.primary.label} first. In small print the 95% interval.",
@@ -135,7 +146,7 @@ def _differences(results: Results) -> Section | None:
     differences = [d for d in results.differences if d.estimate.value == d.estimate.value]
     if not differences:
         return None
-    return _section(
+    return section(
         f"Is any of them better than {differences[0].reference}?",
         "The same people, method against method. Where the bar crosses the line the two tie: the data do not tell them "
         "apart.",
@@ -173,16 +184,16 @@ def _looked_at_closely(results: Results, least: int) -> Section | None:
     left_out = f"Some plots are left out: a group has fewer than {least} participants."
     notes = [] if len(drawn) == len(figures) else [left_out]
     if not drawn and not shown:
-        return _section("The predictions, looked at closely", left_out)
+        return section("The predictions, looked at closely", left_out)
     others = f", next to {results.contrast[1]}" if len(results.contrast) > 1 else ""
     lead = f"What the predictions of {results.focus} look like{others}."
-    return _section("The predictions, looked at closely", lead, figures=drawn, tables=shown, notes=notes)
+    return section("The predictions, looked at closely", lead, figures=drawn, tables=shown, notes=notes)
 
 
 def _subgroups(results: Results, least: int) -> Section | None:
     if not results.subgroups:
         return None
-    return _section(
+    return section(
         "Does it hold for everybody?",
         "The same score within groups of participants. Small groups have wide intervals: compare those, not values.",
         tables=[tables.subgroup_table(results, least=least)],
@@ -192,7 +203,7 @@ def _subgroups(results: Results, least: int) -> Section | None:
 def _readings(results: Results) -> Section | None:
     if not results.readings:
         return None
-    return _section(
+    return section(
         "What could the model read?",
         "A feature that the model knows and the cohort lacks counts as not measured. The fewer are found, the less the "
         "model is the one that was trained.",
@@ -205,7 +216,7 @@ def _missingness(out: Path, least: int, *, whole: bool) -> Section | None:
     if table is None:
         return None
     header, rows = missingness_cells(table, least=least)
-    return _section(
+    return section(
         "Who was measured for what?",
         "Share of the participants seen at a visit who have the assay"
         + (", in the whole cohort, tested or not." if whole else "."),
@@ -224,7 +235,7 @@ def _embedding(out: Path, least: int) -> Section | None:
             figures.append({"svg": svg, "caption": ""})
     if not figures:
         return None
-    return _section(
+    return section(
         "How does the model see the visits?",
         "Visits that look alike to the model lie close together (UMAP). Where the outcome's colours part, the model "
         "sees it; where the site's colours part, it sees where a sample was taken.",

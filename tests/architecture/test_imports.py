@@ -53,6 +53,9 @@ ARROWS: dict[str, set[str]] = {
     "evaluation": WORDS
     | TOOLS
     | {"origin", "paths", "data", "metrics", "baselines", "model", "heads", "checkpoint", "inference", "training"},
+    "explain": WORDS
+    | TOOLS
+    | {"origin", "data", "model", "heads", "checkpoint", "inference", "training", "evaluation"},
     "report": WORDS | {"seeding", "data", "metrics"},
     "scripts": {"paths"},
     "doctor": {"errors", "paths"},
