@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from omicsfm.data.ingest.annotated import LISTS
+from omicsfm.data.ingest.clinical_columns import plain_name
 from omicsfm.data.ingest.cohort import OPTIONAL_COLUMNS
-from omicsfm.data.ingest.leakage import plain_name
 from omicsfm.data.store import OmicsStore
 from omicsfm.outcome_spec import TIMED, OutcomeSpec
 

@@ -11,12 +11,12 @@ from omicsfm.data.ingest.annotated import AnnotatedMatrix
 from omicsfm.data.ingest.annotated_file import AnnotatedFile
 from omicsfm.data.ingest.attempt import attempt, check_space
 from omicsfm.data.ingest.blocks import MatrixSource
+from omicsfm.data.ingest.clinical_columns import check_names, covariates_to_read
 from omicsfm.data.ingest.cohort import CohortFile
 from omicsfm.data.ingest.cohort_source import read_cohort
 from omicsfm.data.ingest.columns import as_text
 from omicsfm.data.ingest.hashes import hashed_meanwhile
 from omicsfm.data.ingest.join import key_columns, match_rows, visit_keys
-from omicsfm.data.ingest.leakage import check_names, covariates_to_read
 from omicsfm.data.ingest.leaks import contradicting_labels, join_keys, refuse_leaks, unfinished_store
 from omicsfm.data.ingest.mapped_matrix import in_namespace
 from omicsfm.data.ingest.matrices import open_matrix

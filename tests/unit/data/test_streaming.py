@@ -277,6 +277,15 @@ def test_a_killed_process_leaves_nothing_at_the_final_name_and_the_next_one_goes
     assert prepare(cohort, tmp_path / "store").fingerprint == prepare(cohort, tmp_path / "fresh").fingerprint
 
 
+def test_preparing_a_cohort_loads_neither_torch_nor_a_compiler() -> None:
+    code = (
+        "import sys, omicsfm.data.ingest.prepare, omicsfm.data.leakage.look\n"
+        "print(sorted({'torch', 'numba', 'scipy.stats'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hdf5_matrix, "CELLS", 100_000)
     rng = np.random.default_rng(0)
