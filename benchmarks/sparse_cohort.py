@@ -11,6 +11,8 @@ STORED = 1_525
 """Mean non-zero genes of a visit, as in shallow single-cell data."""
 BLOCK = 10_000  # visits
 VISITS_EACH = 5
+TICKETS = 1 << 20
+"""Draws of a gene are from so many tickets, which popular genes hold more of."""
 
 YAML = """\
 name: sparse
@@ -36,13 +38,16 @@ def write_cohort(folder: Path, visits: int, *, compression: str | None = None, s
 def blocks(visits: int, rng: np.random.Generator) -> Iterator[sparse.csr_matrix]:
     """Counts of consecutive visits: power-law popularity of genes, log-normal depth of visits."""
     popularity = rng.permutation(np.arange(1, GENES + 1) ** -0.6)
+    ends = np.rint(np.cumsum(popularity) / popularity.sum() * TICKETS).astype(np.int64)
+    tickets = np.repeat(np.arange(GENES, dtype=np.int32), np.diff(ends, prepend=0))
     for start in range(0, visits, BLOCK):
         rows = min(BLOCK, visits - start)
         # Draws with replacement repeat popular genes: 1.167 draws for each gene that is left.
         draws = np.maximum(1, rng.lognormal(-0.125, 0.5, size=rows) * STORED * 1.167).astype(int)
-        genes = rng.choice(GENES, size=draws.sum(), p=popularity / popularity.sum())
-        ones = np.ones(len(genes), dtype=np.float32)
-        block = sparse.csr_matrix((ones, (np.repeat(np.arange(rows), draws), genes)), shape=(rows, GENES))
+        genes = tickets[rng.integers(TICKETS, size=draws.sum(), dtype=np.int32)]
+        ends_of_rows = np.concatenate([[0], np.cumsum(draws)]).astype(np.int32)
+        block = sparse.csr_matrix((np.ones(len(genes), np.float32), genes, ends_of_rows), shape=(rows, GENES))
+        block.sum_duplicates()
         block.data[:] = rng.geometric(0.6, size=block.nnz)
         yield block
 
