@@ -46,10 +46,17 @@ def predict(
     model: OmicsModel, reader: BatchReader, rows: Int[np.ndarray, " visits"], *, head: str, batch_size: int = 64
 ) -> Tensor:
     """A head's readout for each visit: class probabilities, a quantity in its unit, or log hazards."""
+    return model.heads[head].readout(raw_prediction(model, reader, rows, head=head, batch_size=batch_size)).cpu()
+
+
+@torch.inference_mode()
+def raw_prediction(
+    model: OmicsModel, reader: BatchReader, rows: Int[np.ndarray, " visits"], *, head: str, batch_size: int = 64
+) -> Tensor:
+    """What a head reads out and predicts curves from: logits, or a log hazard for each interval or cause."""
     model.eval()
     parts = [
-        model.heads[head].readout(model.predict(model.encode(batch), head)[asked]).cpu()
-        for batch, asked in batches(model, reader, rows, batch_size)
+        model.predict(model.encode(batch), head)[asked] for batch, asked in batches(model, reader, rows, batch_size)
     ]
     return torch.cat(parts)
 

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from omicsfm.data.row_labels import at_rows
 from omicsfm.data.transforms import Labels
 from omicsfm.metrics.registry import SurvivalCurves
-from omicsfm.metrics.targets import Target
+from omicsfm.metrics.targets import CompetingTarget, SurvivalTarget, Target
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,13 @@ class Predicted:
     test: Float[np.ndarray, "..."]
     held_out: Float[np.ndarray, " train"] | Float[np.ndarray, "train causes"] | None = None
     curves: SurvivalCurves | None = None
+
+
+def held_out_of(target: Target, predictor: Float[np.ndarray, "train outputs"]) -> Float[np.ndarray, "..."] | None:
+    """``Predicted.held_out`` from linear predictors of held-out training rows: nothing but for a time to an event."""
+    if isinstance(target, CompetingTarget):
+        return predictor
+    return predictor[:, 0] if isinstance(target, SurvivalTarget) else None
 
 
 @runtime_checkable

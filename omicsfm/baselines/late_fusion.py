@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from omicsfm.baselines.base import OmicsTable, Predicted
+from omicsfm.baselines.base import OmicsTable, Predicted, held_out_of
 from omicsfm.baselines.penalised import LinearFit, fit_penalised, to_prediction
 from omicsfm.baselines.preprocess import to_matrices
-from omicsfm.metrics.targets import ClassTarget, SurvivalTarget, Target
+from omicsfm.metrics.targets import ClassTarget, CompetingTarget, SurvivalTarget, Target
 
 FEWEST_PARTICIPANTS = 10  # a modality with fewer teaches less than it adds in noise
 
@@ -39,9 +39,7 @@ class LateFusion:
             on_train.append(held_out)
         test_mean = _mean(on_test, np.tile(prior.intercept, (len(test), 1)))
         train_mean = _mean(on_train, np.tile(prior.intercept, (len(train), 1)))
-        return Predicted(
-            to_prediction(target.kind, test_mean), train_mean[:, 0] if isinstance(target, SurvivalTarget) else None
-        )
+        return Predicted(to_prediction(target.kind, test_mean), held_out_of(target, train_mean))
 
 
 def _enough(groups: np.ndarray, target: Target) -> bool:
@@ -49,7 +47,7 @@ def _enough(groups: np.ndarray, target: Target) -> bool:
         return False
     if isinstance(target, ClassTarget):
         return len(np.unique(target.class_id)) > 1
-    return not isinstance(target, SurvivalTarget) or bool(target.event.any())
+    return not isinstance(target, SurvivalTarget | CompetingTarget) or bool(target.event.any())
 
 
 def _spoken(fit: LinearFit, features: np.ndarray, measured: np.ndarray) -> Float[np.ndarray, "rows outputs"]:

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from omicsfm.baselines.base import OmicsTable, Predicted
+from omicsfm.baselines.base import OmicsTable, Predicted, held_out_of
 from omicsfm.baselines.penalised import fit_penalised
 from omicsfm.baselines.preprocess import to_matrices
-from omicsfm.metrics.targets import SurvivalTarget, Target
+from omicsfm.metrics.targets import Target
 
 
 @dataclass(frozen=True)
@@ -16,5 +16,4 @@ class Linear:
         """Predictions of the test rows."""
         matrices = to_matrices(train, test)
         fit = fit_penalised(matrices.train, target, groups=train.groups, seed=seed)
-        held_out = fit.held_out[:, 0] if isinstance(target, SurvivalTarget) else None
-        return Predicted(fit.predict(matrices.test), held_out)
+        return Predicted(fit.predict(matrices.test), held_out_of(target, fit.held_out))

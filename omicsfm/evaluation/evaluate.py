@@ -26,12 +26,12 @@ from omicsfm.evaluation.predictions import prediction_rows, write_parquet
 from omicsfm.evaluation.remarks import cautions, guessing, remarks
 from omicsfm.evaluation.scoring import score_predictions
 from omicsfm.evaluation.subgroups import subgroup_columns, subgroup_rows
-from omicsfm.evaluation.survival_curves import stated_grid
 from omicsfm.evaluation.task import Task, predicted_rows, read_target
 from omicsfm.evaluation.tested import Tested, held_out_visits
-from omicsfm.inference import embed, predict, reader_for
+from omicsfm.inference import embed, raw_prediction, reader_for
 from omicsfm.metrics import SurvivalCurves
-from omicsfm.metrics.targets import SurvivalTarget
+from omicsfm.metrics.registry import IncidenceCurves
+from omicsfm.metrics.targets import CompetingTarget, SurvivalTarget
 from omicsfm.origin import code_commit
 
 METHOD = "omicsfm"
@@ -166,16 +166,12 @@ def matching_outcome(checkpoint: Checkpoint, store: OmicsStore, outcome: str) ->
 def predict_task(checkpoint: Checkpoint, task: Task, *, repeat: int = 0, fold: int = 0) -> pd.DataFrame:
     """The rows of predictions.parquet for every visit of the task, with survival curves on the stated grid of days."""
     model, name = checkpoint.model, task.outcome.name
-    prediction = predict(model, reader_for(checkpoint, task.store), task.rows, head=name)
+    raw = raw_prediction(model, reader_for(checkpoint, task.store), task.rows, head=name)
+    prediction = model.heads[name].readout(raw)
     if not bool(prediction.isfinite().all()):
         broken = int((~prediction.isfinite()).sum())
         raise RuntimeError(f"{name}: {broken} of {prediction.numel()} predictions are not finite")
-    curves = None
-    head = model.heads[name]
-    if isinstance(task.target, SurvivalTarget) and bool(head.baseline_cumulative_hazard.any()):
-        days = stated_grid(task.target)
-        survival = head.survival_probability(prediction, torch.from_numpy(days.astype(np.float32)))
-        curves = SurvivalCurves(days, survival.detach().double().numpy())
+    curves = _curves(checkpoint, task, raw)
     return prediction_rows(
         task,
         np.arange(len(task)),
@@ -185,6 +181,18 @@ def predict_task(checkpoint: Checkpoint, task: Task, *, repeat: int = 0, fold: i
         fold=fold,
         curves=curves,
     )
+
+
+def _curves(checkpoint: Checkpoint, task: Task, prediction: torch.Tensor) -> SurvivalCurves | IncidenceCurves | None:
+    """What the head says of time, on the stated grid; None where it only ranks, or there is no time."""
+    head = checkpoint.model.heads[task.outcome.name]
+    if not isinstance(task.target, SurvivalTarget | CompetingTarget) or not head.has_baseline:
+        return None
+    days = task.curve_days
+    asked = torch.from_numpy(days.astype(np.float32))
+    if isinstance(task.target, CompetingTarget):
+        return IncidenceCurves(days, head.cumulative_incidence(prediction, asked).detach().double().numpy())
+    return SurvivalCurves(days, head.survival_probability(prediction, asked).detach().double().numpy())
 
 
 def _relation(checkpoint: Checkpoint, store: OmicsStore) -> str:

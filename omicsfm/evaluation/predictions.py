@@ -3,8 +3,9 @@
 method, repeat, fold, participant_id, visit, outcome     which prediction
 stratum                                                  where the task is fitted within strata
 y_true                                                   class label or quantity
-time_days, event                                         survival: follow-up from the visit, event 0 or 1
+time_days, event                                         survival: follow-up from time zero, event 0 or 1
 time_days, cause                                         competing risks: the cause's name, empty where none was seen
+entry_days                                               of either, where participants enter late: from when on
 p_<class>                                                predicted probability of each class
 y_pred                                                   predicted quantity, or log hazard
 y_pred_<cause>                                           competing risks: predicted cause-specific log hazard
@@ -53,6 +54,8 @@ def prediction_rows(
     if task.strata is not None:
         rows["stratum"] = task.strata[test].astype(object)
     truth = task.target[test]
+    if getattr(truth, "entry_days", None) is not None:
+        rows["entry_days"] = truth.entry_days  # type: ignore[union-attr]
     if isinstance(truth, ClassTarget):
         rows["y_true"] = [truth.classes[k] for k in truth.class_id]
         for number, label in enumerate(truth.classes):
@@ -83,8 +86,13 @@ def read_truth(rows: pd.DataFrame, spec: OutcomeSpec) -> Target:
     if spec.kind == "competing_risks":
         number = {"": 0, **{cause: k + 1 for k, cause in enumerate(spec.classes)}}
         cause = rows["cause"].map(number).to_numpy(dtype=np.int64)
-        return CompetingTarget(rows["time_days"].to_numpy(dtype=np.float64), cause, spec.classes)
-    return SurvivalTarget(rows["time_days"].to_numpy(dtype=np.float64), rows["event"].to_numpy(dtype=float) > 0)
+        return CompetingTarget(rows["time_days"].to_numpy(dtype=np.float64), cause, spec.classes, _entry(rows))
+    event = rows["event"].to_numpy(dtype=float) > 0
+    return SurvivalTarget(rows["time_days"].to_numpy(dtype=np.float64), event, _entry(rows))
+
+
+def _entry(rows: pd.DataFrame) -> Float[np.ndarray, " rows"] | None:
+    return rows["entry_days"].to_numpy(dtype=np.float64) if "entry_days" in rows else None
 
 
 def read_prediction(rows: pd.DataFrame, spec: OutcomeSpec) -> Float[np.ndarray, "..."]:
@@ -103,6 +111,16 @@ def read_curves(rows: pd.DataFrame) -> SurvivalCurves | None:
         return None
     days = np.array([float(column.removeprefix(CURVE)) for column in columns])
     return SurvivalCurves(days, rows[columns].to_numpy(dtype=np.float64))
+
+
+def read_incidence(rows: pd.DataFrame, spec: OutcomeSpec) -> IncidenceCurves | None:
+    """Predicted cumulative incidences of every cause, or None where some row has none."""
+    heads = [f"{INCIDENCE}{cause}_" for cause in spec.classes]
+    days = sorted(float(c.removeprefix(heads[0])) for c in rows if c.startswith(heads[0]))
+    columns = [[f"{head}{day:.0f}" for day in days] for head in heads]
+    if not days or any(rows[own].isna().to_numpy().any() for own in columns):
+        return None
+    return IncidenceCurves(np.array(days), np.stack([rows[own].to_numpy(dtype=np.float64) for own in columns], axis=1))
 
 
 def write_parquet(table: pd.DataFrame, path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import yaml
 
-from omicsfm.baselines.base import Predicted
+from omicsfm.baselines.base import Predicted, held_out_of
 from omicsfm.checkpoint import Checkpoint, load_checkpoint
 from omicsfm.data.collate import BatchReader
 from omicsfm.data.store import OmicsStore
@@ -114,8 +114,8 @@ class Pretrained:
             self._refuse_seen(self._opened, task, test)
         model, reader, adapted = self.fitted(task, train, seed=seed)
         predicted = predict(model, reader, task.rows[test], head=task.outcome.name).numpy().astype(np.float64)
-        held_out = None if adapted.held_out is None else adapted.held_out[:, 0]
-        return Predicted(predicted, held_out if task.outcome.kind == "survival" else None)
+        held_out = None if adapted.held_out is None else held_out_of(task.target, adapted.held_out)
+        return Predicted(predicted, held_out)
 
     def fitted(self, task: Task, train: Train, *, seed: int) -> tuple[Any, BatchReader, Any]:
         """The model adapted to the outcome on ``train``, what reads its visits, and what the adaptation chose."""

@@ -14,12 +14,13 @@ import numpy as np
 import pandas as pd
 
 from omicsfm.contracts import OutcomeSpec
-from omicsfm.evaluation.predictions import read_curves, read_prediction, read_truth
+from omicsfm.evaluation.predictions import read_curves, read_incidence, read_prediction, read_truth
 from omicsfm.metrics import HEADLINE, REGISTRY, Metric, SurvivalCurves, metrics_for
 from omicsfm.metrics.bootstrap import Repeat, Resamples, draw_resamples, percentile_interval, resampled_mean
 from omicsfm.metrics.kaplan_meier import at_risk_time
-from omicsfm.metrics.survival import LEAST_AT_RISK, default_tau
-from omicsfm.metrics.targets import SurvivalTarget, Target
+from omicsfm.metrics.registry import IncidenceCurves
+from omicsfm.metrics.survival import LEAST_AT_RISK
+from omicsfm.metrics.targets import CompetingTarget, SurvivalTarget, Target
 from omicsfm.seeding import derive
 
 WHOLE = "all"
@@ -44,7 +45,7 @@ class _Part:
 
     target: Target
     prediction: Any
-    curves: SurvivalCurves | None
+    curves: SurvivalCurves | IncidenceCurves | None
     participant_ids: np.ndarray
 
 
@@ -111,7 +112,11 @@ def _parts(rows: pd.DataFrame, spec: OutcomeSpec) -> list[_Part]:
     parts = []
     for _, own in rows.groupby("repeat", sort=True):
         target = read_truth(own, spec)
-        curves = _followed(read_curves(own), target) if isinstance(target, SurvivalTarget) else None
+        curves: SurvivalCurves | IncidenceCurves | None = None
+        if isinstance(target, SurvivalTarget):
+            curves = _followed(read_curves(own), target)
+        elif isinstance(target, CompetingTarget):
+            curves = _followed(read_incidence(own, spec), target)
         parts.append(_Part(target, read_prediction(own, spec), curves, _ids(own)))
     return parts
 
@@ -128,12 +133,14 @@ def _fold_mean(rows: pd.DataFrame, spec: OutcomeSpec) -> float | None:
     return _plain(float(values.mean()))
 
 
-def _followed(curves: SurvivalCurves | None, target: SurvivalTarget) -> SurvivalCurves | None:
+def _followed(
+    curves: SurvivalCurves | IncidenceCurves | None, target: SurvivalTarget | CompetingTarget
+) -> SurvivalCurves | IncidenceCurves | None:
     """The curves at the grid days by which at least 10 % of these rows are still followed."""
     if curves is None:
         return None
     kept = curves.times_days < at_risk_time(target.time_days, LEAST_AT_RISK)
-    return SurvivalCurves(curves.times_days[kept], curves.probability[:, kept]) if kept.any() else None
+    return type(curves)(curves.times_days[kept], curves.probability[..., kept]) if kept.any() else None
 
 
 def _mean_over_strata(scores: list[dict[str, Score]]) -> dict[str, Score]:
@@ -187,9 +194,9 @@ def _strata_won(
 def _counts(rows: pd.DataFrame, part: _Part) -> dict[str, Any]:
     counts: dict[str, Any] = {"participants": int(rows["participant_id"].nunique()), "visits": len(part.target)}
     target = part.target
-    if isinstance(target, SurvivalTarget):
+    if isinstance(target, SurvivalTarget | CompetingTarget):
         counts["events"] = int(target.event.sum())
-        counts["uno_tau_days"] = default_tau(target)
+        counts["uno_tau_days"] = at_risk_time(target.time_days, LEAST_AT_RISK)
         counts["brier_grid_days"] = [] if part.curves is None else part.curves.times_days.tolist()
     return counts
 

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from omicsfm.baselines.base import OmicsTable, Predicted
+from omicsfm.baselines.base import OmicsTable, Predicted, held_out_of
 from omicsfm.baselines.penalised import fit_penalised
 from omicsfm.baselines.preprocess import to_matrices
 from omicsfm.errors import InputError
 from omicsfm.evaluation.task import Task
-from omicsfm.metrics.targets import SurvivalTarget
 
 NAME = "shared_linear"
 
@@ -52,10 +51,8 @@ class SharedLinear:
         assert task.strata is not None, "begin_fold comes first"
         own = self._fit.within(self._stratum[str(task.strata[train[0]])])
         features = to_matrices(_omics(task)[self._train], _omics(task)[test]).test
-        held_out = None
-        if isinstance(task.target, SurvivalTarget):
-            held_out = own.held_out[np.searchsorted(self._train, train), 0]
-        return Predicted(own.predict(features), held_out)
+        held_out = own.held_out[np.searchsorted(self._train, train)]
+        return Predicted(own.predict(features), held_out_of(task.target, held_out))
 
 
 def _omics(task: Task) -> OmicsTable:

@@ -1,13 +1,14 @@
 """Metrics of predictions. ``metrics_for(target)`` gives those of an outcome by name; the first is the headline."""
 
-from omicsfm.metrics import calibration, classification, regression, survival  # noqa: F401  importing registers them
+from omicsfm.metrics import calibration, classification, competing, regression, survival  # noqa: F401  importing registers them
 from omicsfm.metrics.registry import REGISTRY, Metric, SurvivalCurves
-from omicsfm.metrics.targets import ClassTarget, QuantityTarget, SurvivalTarget, Target
+from omicsfm.metrics.targets import ClassTarget, CompetingTarget, QuantityTarget, SurvivalTarget, Target
 
 __all__ = [
     "HEADLINE",
     "REGISTRY",
     "ClassTarget",
+    "CompetingTarget",
     "Metric",
     "QuantityTarget",
     "SurvivalCurves",
@@ -16,7 +17,7 @@ __all__ = [
     "metrics_for",
 ]
 
-HEADLINE = {"class": "auroc", "quantity": "pearson", "survival": "harrell_c"}
+HEADLINE = {"class": "auroc", "quantity": "pearson", "survival": "harrell_c", "competing_risks": "cause_c"}
 """The metric that a result is summarised by."""
 
 

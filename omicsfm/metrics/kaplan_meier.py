@@ -22,12 +22,27 @@ class KaplanMeier:
 
 
 def kaplan_meier(target: SurvivalTarget) -> KaplanMeier:
-    """The Kaplan-Meier estimate; where an event and a censoring share a time, the event comes first."""
+    """The Kaplan-Meier estimate; where an event and a censoring share a time, the event comes first. Who entered late
+    counts from then on.
+    """
     times, place = np.unique(target.time_days, return_inverse=True)
     leaving = np.bincount(place, minlength=len(times)).astype(float)
     events = np.bincount(place, weights=target.event.astype(float), minlength=len(times))
-    at_risk = np.cumsum(leaving[::-1])[::-1]
-    return KaplanMeier(times, np.cumprod(1.0 - events / at_risk), at_risk, events)
+    at_risk = np.cumsum(leaving[::-1])[::-1] - not_entered(target, times, np.ones(len(target)))
+    share = np.divide(events, at_risk, out=np.zeros_like(events), where=at_risk > 0)
+    return KaplanMeier(times, np.cumprod(1.0 - share), at_risk, events)
+
+
+def not_entered(
+    target: SurvivalTarget, times: Float[np.ndarray, " times"], values: Float[np.ndarray, "rows ..."]
+) -> Float[np.ndarray, "times ..."]:
+    """Sum of the rows' values over those who have not entered before each time; an entry on day 0 is before all."""
+    if target.entry_days is None:
+        return np.zeros((len(times), *values.shape[1:]))
+    entry = np.where(target.entry_days == 0, -np.inf, target.entry_days)
+    order = np.argsort(entry, kind="stable")
+    to_come = np.concatenate([np.cumsum(values[order][::-1], axis=0)[::-1], np.zeros((1, *values.shape[1:]))])
+    return to_come[np.searchsorted(entry[order], times, side="left")]
 
 
 def censoring_survival(
@@ -82,8 +97,9 @@ def breslow_baseline(target: SurvivalTarget, log_hazard: Float[np.ndarray, " row
     shift = float(log_hazard.max())
     times, place = np.unique(target.time_days, return_inverse=True)
     events = np.bincount(place, weights=target.event.astype(float), minlength=len(times))
-    hazard = np.bincount(place, weights=np.exp(np.clip(log_hazard - shift, -600.0, 0.0)), minlength=len(times))
-    at_risk = np.cumsum(hazard[::-1])[::-1]
+    scaled = np.exp(np.clip(log_hazard - shift, -600.0, 0.0))
+    hazard = np.bincount(place, weights=scaled, minlength=len(times))
+    at_risk = np.cumsum(hazard[::-1])[::-1] - not_entered(target, times, scaled)
     happened = events > 0
     increments = events[happened] / at_risk[happened] * np.exp(-shift)
     return BreslowBaseline(times[happened], np.cumsum(increments))

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from omicsfm.metrics.targets import ClassTarget, Target
 
-Kind = Literal["class", "quantity", "survival"]
+Kind = Literal["class", "quantity", "survival", "competing_risks"]
 Compute = Callable[..., Float[np.ndarray, " resamples"]]
 
 
@@ -39,7 +39,14 @@ class Metric:
     """A registered metric; call it as ``metric(target, prediction)`` or with ``weights`` [rows, resamples]."""
 
     def __init__(
-        self, compute: Compute, kind: Kind, best: Literal["high", "low"] | float, two_classes: bool, curves: bool
+        self,
+        compute: Compute,
+        kind: Kind,
+        best: Literal["high", "low"] | float,
+        *,
+        two_classes: bool,
+        curves: bool,
+        late_entry: bool,
     ) -> None:
         update_wrapper(self, compute)
         self.name: str = compute.__name__
@@ -49,11 +56,15 @@ class Metric:
         """Whether a high or a low value is good, or the value that is."""
         self.two_classes = two_classes
         self.needs_curves = curves
-        """It scores SurvivalCurves, not a log hazard."""
+        """It scores curves, not log hazards."""
+        self.late_entry = late_entry
+        """It is defined where participants enter late; a weight for censoring is not."""
 
     def applies(self, target: Target) -> bool:
         """Whether the metric is defined for this outcome."""
         if target.kind != self.kind:
+            return False
+        if not self.late_entry and getattr(target, "entry_days", None) is not None:
             return False
         return not (self.two_classes and isinstance(target, ClassTarget) and len(target.classes) != 2)
 
@@ -69,16 +80,21 @@ class Metric:
         return self.compute(target, prediction, np.asarray(weights, dtype=np.float64))
 
 
-REGISTRY: dict[str, dict[str, Metric]] = {"class": {}, "quantity": {}, "survival": {}}
+REGISTRY: dict[str, dict[str, Metric]] = {"class": {}, "quantity": {}, "survival": {}, "competing_risks": {}}
 
 
 def metric(
-    kind: Kind, *, best: Literal["high", "low"] | float, two_classes: bool = False, curves: bool = False
+    kind: Kind,
+    *,
+    best: Literal["high", "low"] | float,
+    two_classes: bool = False,
+    curves: bool = False,
+    late_entry: bool = False,
 ) -> Callable[[Compute], Metric]:
     """Register a metric of an outcome kind; ``best`` says which direction, or which value, is good."""
 
     def register(compute: Compute) -> Metric:
-        registered = Metric(compute, kind, best, two_classes, curves)
+        registered = Metric(compute, kind, best, two_classes=two_classes, curves=curves, late_entry=late_entry)
         REGISTRY[kind][registered.name] = registered
         return registered
 

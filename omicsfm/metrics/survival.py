@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int
 
-from omicsfm.metrics.kaplan_meier import at_risk_time, censoring_survival
+from omicsfm.metrics.kaplan_meier import at_risk_time, censoring_survival, not_entered
 from omicsfm.metrics.registry import SurvivalCurves, metric, safe_ratio
 from omicsfm.metrics.targets import SurvivalTarget
 
@@ -22,12 +22,13 @@ LEAST_AT_RISK = 0.1
 EVENTS_AT_ONCE = 256
 
 
-@metric("survival", best="high")
+@metric("survival", best="high", late_entry=True)
 def harrell_c(target: SurvivalTarget, log_hazard: LogHazard, weights: Weights) -> PerResample:
     """Harrell's C: of the comparable pairs, the share in which the earlier event has the higher log hazard.
 
     A pair is comparable if the shorter time ends in an event; of two equal times, if exactly one ends in an event
-    (the censored one lived longer). Log hazards within 1e-8 count one half. 0 to 1, higher is better, 0.5 is chance.
+    (the censored one lived longer). With delayed entry the later one must have entered before the earlier time. Log
+    hazards within 1e-8 count one half. 0 to 1, higher is better, 0.5 is chance.
     NaN without a comparable pair. Harrell, Lee and Mark, Statistics in Medicine 1996; equals scikit-survival's
     concordance_index_censored and lifelines' concordance_index.
     """
@@ -89,7 +90,7 @@ def brier_at(target: SurvivalTarget, curves: SurvivalCurves, weights: Weights) -
     return np.stack(rows)
 
 
-@metric("survival", best=1.0)
+@metric("survival", best=1.0, late_entry=True)
 def hazard_slope(target: SurvivalTarget, log_hazard: LogHazard, weights: Weights) -> PerResample:
     """Calibration slope: the coefficient of the predicted log hazard in a Cox regression on the scored rows.
 
@@ -97,7 +98,8 @@ def hazard_slope(target: SurvivalTarget, log_hazard: LogHazard, weights: Weights
     all; clipped to +-20, beyond which the order of the events is perfect and no finite slope exists.
     """
     order = np.argsort(target.time_days, kind="stable")
-    time, event, weights = target.time_days[order], target.event[order], weights[order]
+    target, weights = target[order], weights[order]
+    time, event = target.time_days, target.event
     first = np.searchsorted(time, time, side="left")
     x = (log_hazard - log_hazard.mean())[order][:, None]
     spread = np.abs(x).max()
@@ -108,7 +110,7 @@ def hazard_slope(target: SurvivalTarget, log_hazard: LogHazard, weights: Weights
     slope = np.zeros(weights.shape[1])
     for _ in range(60):
         hazard = weights * np.exp(slope * x - np.abs(slope))
-        at_risk, mean, square = (np.cumsum((hazard * x**p)[::-1], axis=0)[::-1][first] for p in (0, 1, 2))
+        at_risk, mean, square = (_of_those_at_risk(target, hazard * x**p)[first] for p in (0, 1, 2))
         at_risk = np.maximum(at_risk, 1e-300)
         mean, square = mean / at_risk, square / at_risk
         gradient = (counted * (x - mean)).sum(axis=0)
@@ -127,12 +129,19 @@ def _concordance(
     for events in _event_blocks(target):
         time = target.time_days[events][:, None]
         later = (target.time_days > time) | ((target.time_days == time) & ~target.event)
+        if target.entry_days is not None:
+            later &= (target.entry_days < time) | (target.entry_days == 0)
         ahead = log_hazard[events][:, None] - log_hazard
         share = np.where(np.abs(ahead) <= TIED, 0.5, (ahead > 0).astype(float)) * later
         own = weights[events] * event_weights[events]
         won += (own * (share @ weights)).sum(axis=0)
         pairs += (own * (later.astype(float) @ weights)).sum(axis=0)
     return safe_ratio(won, pairs)
+
+
+def _of_those_at_risk(target: SurvivalTarget, values: Weights) -> Weights:
+    """Sums of a row's and all later rows' values, of those who have entered; rows in the order of time."""
+    return np.cumsum(values[::-1], axis=0)[::-1] - not_entered(target, target.time_days, values)
 
 
 def _event_blocks(target: SurvivalTarget) -> Iterator[Int[np.ndarray, " events"]]:

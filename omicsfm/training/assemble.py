@@ -73,7 +73,18 @@ def head_spec(config: Config, store: OmicsStore, outcome: OutcomeSpec, rows: np.
     elif outcome.kind == "quantity":
         quantity = values[outcome.name].to_numpy(dtype=np.float64)
         spec |= {"location": float(quantity.mean()), "unit": float(quantity.std()) or 1.0}
+    elif outcome.kind == "competing_risks":
+        spec["num_causes"] = len(outcome.classes)
+    if "cut_days" in spec and spec["cut_days"] is None:
+        spec["cut_days"] = quantiles_of_events(values, outcome)
     return spec
+
+
+def quantiles_of_events(values: pd.DataFrame, outcome: OutcomeSpec, intervals: int = 10) -> list[float]:
+    """Ends of intervals that hold about as many training events each; fewer where many share a day."""
+    happened = values[f"{outcome.name}.event"] > 0
+    days = np.quantile(values.loc[happened, f"{outcome.name}.time_days"], np.arange(1, intervals + 1) / intervals)
+    return [float(day) for day in np.unique(np.ceil(days)) if day > 0] or [1.0]
 
 
 def objectives(config: Config, features: Mapping[str, FeatureSpace]) -> dict[str, nn.Module]:
@@ -83,10 +94,6 @@ def objectives(config: Config, features: Mapping[str, FeatureSpace]) -> dict[str
 
 
 def fitted_transforms(
-    elif outcome.kind == "competing_risks":
-        spec["num_causes"] = len(outcome.classes)
-    if "cut_days" in spec and spec["cut_days"] is None:
-        spec["cut_days"] = quantiles_of_events(values, outcome)
     store: OmicsStore, rows: np.ndarray, config: Config | None = None, *, modalities: Sequence[str] | None = None
 ) -> dict[str, Chain]:
     """A chain for each of ``modalities`` (every input of the store where not given), fitted on training visits: by its
