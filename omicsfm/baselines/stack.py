@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 
-from omicsfm.baselines.losses import loss_of
+from omicsfm.baselines.losses import LinearLoss, loss_of
 from omicsfm.metrics.targets import QuantityTarget, Target
 
 PULL = 10.0
-"""Pull towards equal weights: loss of so many rows per unit of squared distance times the number of members. With a
-hundred participants the difference between two members' held-out losses is mostly noise."""
+"""Pull towards the weights that each member earns by itself: loss of so many rows per unit of squared distance times
+the number of members. With a hundred participants what the members do to each other's weights is mostly noise."""
 
 LEAST_SLOPE = 0.1
 """Of the members' mean slope: where held-out loss asks for none, a predictor that is nearly constant still ranks."""
@@ -36,10 +36,11 @@ def stack(held_out: Float[np.ndarray, "members rows outputs"], target: Target, *
     """Weights and a common slope and intercept that give the least loss on held-out linear predictors.
 
     Convex stacking (Breiman 1996; van der Laan et al. 2007) of predictors brought to mean 0 and variance 1 first: a
-    member whose penalty shrank it to a tenth is not a tenth as good, and its ranking counts in full. The common slope
-    and intercept then calibrate the mean, as in Platt (1999).
+    member whose penalty shrank it to a tenth is not a tenth as good, and its ranking counts in full. Weights are pulled
+    towards what each member earns by itself: the square root of the held-out nats that it gains over a constant, which
+    is proportional to its effect and would be the best weight if the members' errors had nothing in common. The common
+    slope and intercept then calibrate the mean, as in Platt (1999).
     """
-    members, _, outputs = held_out.shape
     centre = held_out.mean(axis=1, keepdims=True)
     spread = (held_out - centre).std(axis=(1, 2))
     spread = np.where(spread > 1e-9, spread, np.inf)  # a constant says nothing
@@ -49,13 +50,47 @@ def stack(held_out: Float[np.ndarray, "members rows outputs"], target: Target, *
         target = QuantityTarget((target.value - location) / unit)
     loss, order = loss_of(target)
     standard = ((held_out - centre) / spread[:, None, None])[:, order]
-    everyone, even = np.ones((len(target), 1)), np.full(members, 1.0 / members)
+    base = (centre.mean(axis=0)[0] - location) / unit
+    usual = np.where(np.isfinite(spread), spread, 0.0).mean() / unit
+    earned = _earned(standard, loss, base)
+    best = _fitted(standard, earned, loss, base, slope=usual, least=LEAST_SLOPE * usual, pull=pull)
+
+    members = len(held_out)
+    weights = np.clip(best.x[:members], 0.0, None)
+    weights /= weights.sum()
+    slopes = unit * best.x[members] * weights / spread
+    intercept = location + unit * best.x[members + 1 :] - np.tensordot(slopes, centre[:, 0], axes=1)
+    return Stacked(weights, slopes, intercept)
+
+
+def _earned(standard: np.ndarray, loss: LinearLoss, base: np.ndarray) -> Float[np.ndarray, " members"]:
+    """Each member's weight by its own gain over a constant; equal weights where none gains."""
+    alone = np.ones(1)
+    constant = _fitted(np.zeros((1, *standard.shape[1:])), alone, loss, base).fun
+    gain = np.array([constant - _fitted(own[None], alone, loss, base).fun for own in standard])
+    effect = np.sqrt(np.clip(gain, 0.0, None))
+    return effect / effect.sum() if effect.sum() > 1e-6 else np.full(len(effect), 1.0 / len(effect))
+
+
+def _fitted(
+    standard: Float[np.ndarray, "members rows outputs"],
+    earned: Float[np.ndarray, " members"],
+    loss: LinearLoss,
+    base: Float[np.ndarray, " outputs"],
+    *,
+    slope: float = 0.1,
+    least: float = 0.0,
+    pull: float = 0.0,
+) -> OptimizeResult:
+    """Weights, slope and intercept of the least loss, pulled towards ``earned`` weights and searched from there."""
+    members, rows, outputs = standard.shape
+    everyone = np.ones((rows, 1))
 
     def value(at: np.ndarray) -> tuple[float, np.ndarray]:
         weights, slope, intercept = at[:members], at[members], at[members + 1 :]
         mean = np.tensordot(weights, standard, axes=1)
         eta = (intercept + slope * mean)[:, None, :]
-        away = weights - even
+        away = weights - earned
         by_eta = loss.gradient(eta, everyone)[:, 0]
         gradient = np.concatenate(
             [
@@ -66,22 +101,15 @@ def stack(held_out: Float[np.ndarray, "members rows outputs"], target: Target, *
         )
         return float(loss.value(eta, everyone)[0] + pull * members * (away**2).sum()), gradient
 
-    usual = np.where(np.isfinite(spread), spread, 0.0).mean() / unit
-    start = np.concatenate([even, [usual], (centre.mean(axis=0)[0] - location) / unit])
-    best = minimize(
+    return minimize(
         value,
-        start,
+        np.concatenate([earned, [slope], base]),
         jac=True,
         method="SLSQP",
-        bounds=[(0.0, 1.0)] * members + [(LEAST_SLOPE * usual, None)] + [(None, None)] * outputs,
+        bounds=[(0.0, 1.0)] * members + [(least, None)] + [(None, None)] * outputs,
         constraints={
             "type": "eq",
             "fun": lambda at: at[:members].sum() - 1.0,
             "jac": lambda at: np.concatenate([np.ones(members), np.zeros(1 + outputs)]),
         },
-    ).x
-    weights = np.clip(best[:members], 0.0, None)
-    weights /= weights.sum()
-    slopes = unit * best[members] * weights / spread
-    intercept = location + unit * best[members + 1 :] - np.tensordot(slopes, centre[:, 0], axes=1)
-    return Stacked(weights, slopes, intercept)
+    )

@@ -70,11 +70,19 @@ def test_the_combined_predictor_is_calibrated(rng, kind: str) -> None:
         assert loss(middle + factor * (combined - middle), target) > loss(combined, target)
 
 
-def test_a_strong_pull_makes_weights_equal(rng) -> None:
-    truth, target = draw(rng, "quantity")
-    members = np.stack([truth, rng.normal(size=truth.shape)])
-    assert abs(stack(members, target, pull=1e6).weights[0] - 0.5) < 1e-3
-    assert stack(members, target, pull=0.0).weights[0] > 0.9
+@KINDS
+def test_a_strong_pull_gives_each_member_what_it_earns_by_itself(rng, kind: str) -> None:
+    truth, target = draw(rng, kind)
+    blurred = truth + 1.5 * truth.std() * rng.normal(size=truth.shape)
+    weights = stack(np.stack([truth, truth, blurred, rng.normal(size=truth.shape)]), target, pull=1e6).weights
+    assert weights[0] == pytest.approx(weights[1], abs=1e-4)
+    assert weights[3] < weights[2] < 0.8 * weights[0]
+
+
+def test_members_that_all_say_nothing_count_alike(rng) -> None:
+    _, target = draw(rng, "class")
+    members = np.stack([np.full((ROWS, 1), 0.1), np.full((ROWS, 1), 0.3)])
+    np.testing.assert_allclose(stack(members, target).weights, 0.5, atol=1e-6)
 
 
 def test_a_member_that_says_nothing_is_left_out_of_the_sum(rng) -> None:
