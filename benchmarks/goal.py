@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Missing = Literal["not installed", "no GPU"]
+Missing = Literal["not installed", "no GPU", "no data"]
 
 
 @dataclass(frozen=True)

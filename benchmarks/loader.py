@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.goal import Goal
-from benchmarks.peers import OF_OURS, PEERS, cache_folder, python_of, versions
+from benchmarks.peers import LOADERS, OF_OURS, cache_folder, python_of, versions
 
 ROOT = Path(__file__).parents[1]
 BATCH = 256
@@ -41,7 +41,7 @@ def run(small: bool) -> list[Goal]:
         "bare memory map, dense": (sys.executable, "limits", proteome),
         "omicsfm, dense": (sys.executable, "ours", proteome),
     }
-    for peer in (*PEERS, *OF_OURS):
+    for peer in (*LOADERS, *OF_OURS):
         python = python_of(peer)
         if (
             python is not None

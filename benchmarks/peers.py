@@ -14,8 +14,10 @@ PEERS = {
     "annbatch": ("3.12", ["annbatch[zarrs,torch]"]),
     "scdataset": ("3.11", ["scdataset", "anndata", "torch"]),
     "scdl": ("3.12", ["bionemo-scdl"]),
+    "flexynesis": ("3.11", ["torch", "flexynesis"]),
 }
 """Python version and packages."""
+LOADERS = ("annbatch", "scdataset", "scdl")
 OF_OURS = ("annloader",)  # comes with anndata
 
 
@@ -35,7 +37,7 @@ def python_of(peer: str) -> str | None:
 def versions(peer: str, python: str) -> str:
     """Name and version of every package the peer's environment holds that matters, as pip says them."""
     listed = subprocess.run([python, "-m", "pip", "freeze"], capture_output=True, text=True, check=False).stdout
-    wanted = ("annbatch", "zarrs", "scdataset", "bionemo-scdl", "anndata", "torch", "numpy")
+    wanted = ("annbatch", "zarrs", "scdataset", "bionemo-scdl", "flexynesis", "lightning", "anndata", "torch", "numpy")
     return ", ".join(line for line in listed.splitlines() if line.lower().split("==")[0] in wanted)
 
 
