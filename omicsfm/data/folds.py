@@ -31,14 +31,17 @@ def make_split(
     repeats: int,
     folds: int,
     seed: int,
+    cut: Cut | None = None,
 ) -> Split:
     """Repeated K-fold over participants, or over groups of them, stratified by each participant's largest label.
 
     ``labels`` holds one small integer per visit (a class, or the event indicator); ``by`` are columns of the visits
-    whose values are kept in one fold.
+    whose values are kept in one fold. With a ``cut`` only visits before it are trained on, and only later ones of other
+    people tested: people who come back have visits on both sides of any date.
 
     Raises:
-        InputError: There are fewer participants or groups than folds, or there is no such column.
+        InputError: There are fewer participants or groups than folds, there is no such column, or a fold has no visit
+            on one side of the cut.
     """
     people, made = _people(visits, by, families_may_cross)
     people["label"] = _largest_label(visits, labels)
@@ -58,7 +61,13 @@ def make_split(
             table.loc[test, "fold"] = fold
         tables.append(table)
     made |= {"method": "folds", "repeats": repeats, "folds": folds, "seed": seed, "groups": groups}
-    return Split(pd.concat(tables, ignore_index=True), made)
+    if cut is not None:
+        made |= {"method": "folds, cut in time", "after": cut.after, "time_column": cut.column, "cuts_visits": True}
+    split = Split(pd.concat(tables, ignore_index=True), made)
+    if cut is not None:
+        for repeat, fold in split.folds():
+            split.masks(visits, repeat, fold)
+    return split
 
 
 def leave_one_out(visits: pd.DataFrame, *, by: Sequence[str] = (), families_may_cross: bool = False) -> Split:

@@ -31,6 +31,12 @@ def add_split_options(parser: argparse.ArgumentParser, *, repeats: int) -> None:
         help="one split in time: train on people measured only before this, test those measured only at or after it",
     )
     parser.add_argument(
+        "--cut-visits",
+        action="store_true",
+        help="with --after, for people who come back: --repeats of --folds, trained on visits before it, tested on the "
+        "visits of other people at or after it",
+    )
+    parser.add_argument(
         "--time-column", default="time_days", metavar="COLUMN", help="what --after is a value of (default: time_days)"
     )
     parser.add_argument(
@@ -58,6 +64,7 @@ def split_asked(chosen: argparse.Namespace, visits: "pd.DataFrame", labels: "np.
     """
     from omicsfm.data.folds import leave_one_out, make_split, split_at
     from omicsfm.data.groups import FAMILY
+    from omicsfm.data.times import Cut
 
     by = tuple(name.strip() for name in chosen.group.split(",") if name.strip())
     may_cross = chosen.families_may_cross
@@ -65,9 +72,11 @@ def split_asked(chosen: argparse.Namespace, visits: "pd.DataFrame", labels: "np.
         raise InputError(
             f"--families-may-cross with --group {chosen.group}: families cannot both cross and stay whole."
         )
+    if chosen.cut_visits and chosen.after is None:
+        raise InputError("--cut-visits: says how to cut in time. Give the time with --after.")
     if chosen.leave_one_out:
         return leave_one_out(visits, by=by, families_may_cross=may_cross)
-    if chosen.after is not None:
+    if chosen.after is not None and not chosen.cut_visits:
         return split_at(visits, after=chosen.after, column=chosen.time_column, by=by, families_may_cross=may_cross)
     return make_split(
         visits,
@@ -77,4 +86,5 @@ def split_asked(chosen: argparse.Namespace, visits: "pd.DataFrame", labels: "np.
         repeats=chosen.repeats,
         folds=chosen.folds,
         seed=chosen.seed,
+        cut=Cut(chosen.after, chosen.time_column) if chosen.cut_visits else None,
     )

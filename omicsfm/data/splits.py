@@ -136,8 +136,11 @@ class Split:
             )
         for column in self.together_in(visits):
             refuse_crossing(visits, train, test, column)
-        if cut := Cut.of(self.made):
-            cut.refuse_mixed(visits, train, test)
+        if (cut := Cut.of(self.made)) is None:
+            return train, test
+        if self.made.get("cuts_visits"):
+            return cut.parted(visits, train, test)
+        cut.refuse_mixed(visits, train, test)
         return train, test
 
 

@@ -62,6 +62,23 @@ class Cut:
             )
         return np.asarray(times >= limit, dtype=bool)
 
+    def parted(
+        self, visits: pd.DataFrame, train: Bool[np.ndarray, " visits"], test: Bool[np.ndarray, " visits"]
+    ) -> tuple[Bool[np.ndarray, " visits"], Bool[np.ndarray, " visits"]]:
+        """Of the training visits those before the cut, of the test visits those at or after it.
+
+        Raises:
+            InputError: One of the two has none.
+        """
+        later = self.later(visits)
+        train, test = train & ~later, test & later
+        if not (train.any() and test.any()):
+            raise InputError(
+                f"split: {int(train.sum()):,} training visits lie before {self.column} {self.after} and "
+                f"{int(test.sum()):,} test visits at or after it; both must be above 0. Choose another cut."
+            )
+        return train, test
+
     def refuse_mixed(
         self, visits: pd.DataFrame, train: Bool[np.ndarray, " visits"], test: Bool[np.ndarray, " visits"]
     ) -> None:

@@ -9,6 +9,7 @@ from omicsfm.checkpoint import Checkpoint
 from omicsfm.data.groups import families_in
 from omicsfm.data.splits import Split
 from omicsfm.data.store import OmicsStore
+from omicsfm.data.times import Cut
 from omicsfm.errors import InputError
 
 
@@ -63,6 +64,8 @@ def held_out_visits(checkpoint: Checkpoint, store: OmicsStore, split: Split | No
             f"--split: none of its {len(named)} test participants of (repeat {repeat}, fold {fold}) is in "
             f"{store.path}. Give the store that the split was made for, or leave --split out."
         )
+    if cut := Cut.of(split.made):
+        tested &= cut.later(store.visits)
     if not recorded.get("sha256"):  # nothing vouches for this split, so whom the checkpoint saw is left out
         left_out = int(ids[tested & seen].nunique())
         tested = tested & ~seen
