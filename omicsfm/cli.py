@@ -35,6 +35,7 @@ SIMULATION_HELP = {
     "below_limit": "share of values of what is measured below the detection limit",
     "missing_outcome": "share of outcomes not known",
     "interval_days": "days between planned visits",
+    "momentum": "how much of a change goes on at the next visit, -0.95 to 0.95",
 }
 
 

@@ -54,6 +54,7 @@ def draw_people(
     sites: int,
     interval_days: float,
     follow_up_days: float,
+    momentum: float,
     dropout: float,
     signal: float,
     missing_outcome: float,
@@ -63,10 +64,10 @@ def draw_people(
 
     ``interval_days`` is the time between visits, ``follow_up_days`` the longest time to censoring; ``signal`` is the
     standard deviation of the linear predictor in logits, in log hazard, and in residual standard deviations of the
-    quantity.
+    quantity; ``momentum`` is how much of a change goes on at the next visit (see ``_drift``).
     """
     person = _draw_persons(participants, sites, generator(seed, "persons"))
-    latent = _drift(person["family"].to_numpy(), visits, factors, generator(seed, "factors"))
+    latent = _drift(person["family"].to_numpy(), visits, factors, momentum, generator(seed, "factors"))
     rng = generator(seed, "schedule")
     jitter = rng.uniform(-0.1, 0.1, (participants, visits)) * interval_days
     day = np.maximum(np.round(np.arange(visits) * interval_days + jitter), 0.0)
@@ -136,15 +137,23 @@ def _draw_persons(participants: int, sites: int, rng: np.random.Generator) -> pd
 
 
 def _drift(
-    family: Int[np.ndarray, " participants"], visits: int, factors: int, rng: np.random.Generator
+    family: Int[np.ndarray, " participants"], visits: int, factors: int, momentum: float, rng: np.random.Generator
 ) -> Float[np.ndarray, "participants visits factors"]:
+    """A stationary AR(2) whose partial autocorrelations are ``AUTOCORRELATION`` and ``-momentum``.
+
+    Neighbouring visits are correlated alike whatever the momentum, so the last visit foretells the next as well as
+    ever; who knows the last two errs by sqrt(1 - momentum**2) of that.
+    """
     participants = len(family)
     shared = rng.normal(size=(participants, factors))[family]
     own = rng.normal(size=(visits, participants, factors))
     now = np.sqrt(FAMILY_SHARE) * shared + np.sqrt(1 - FAMILY_SHARE) * own[0]
     path = [now]
-    for step in own[1:]:
-        now = AUTOCORRELATION * now + np.sqrt(1 - AUTOCORRELATION**2) * step
+    for number, step in enumerate(own[1:]):
+        going_on = momentum if number else 0.0  # of the first visit there is no change to go on
+        before = path[-2] if number else 0.0
+        spread = np.sqrt((1 - AUTOCORRELATION**2) * (1 - going_on**2))
+        now = AUTOCORRELATION * (1 + going_on) * now - going_on * before + spread * step
         path.append(now)
     return np.stack(path, axis=1)
 

@@ -61,6 +61,7 @@ def simulate(
     below_limit: float = 0.1,
     missing_outcome: float = 0.05,
     interval_days: float = 365.0,
+    momentum: float = 0.0,
 ) -> Path:
     """Write a simulated cohort to ``path`` and return it; the same arguments give the same arrays.
 
@@ -68,7 +69,9 @@ def simulate(
     strength of every outcome: the standard deviation of its linear predictor in logits, in log hazard, or in residual
     standard deviations; 0 means that nothing can be learned. ``noise`` and ``batch_effect`` (of site and of plate) are
     standard deviations on the log2 scale, beside loadings of 0.6 to 1.2. The ``missing_*`` and ``below_limit`` are
-    shares; ``missing_by_health`` above 0 makes the sick miss more assays. A modality of 0 features is left out.
+    shares; ``missing_by_health`` above 0 makes the sick miss more assays. With ``momentum`` m what changed between two
+    visits goes on: who knows the last two forecasts the next factors with sqrt(1 - m**2) of the error of who knows one.
+    A modality of 0 features is left out.
 
     Raises:
         InputError: An argument is out of its range, or ``path`` does not end in .h5mu.
@@ -84,6 +87,7 @@ def simulate(
     _check_real({"signal": signal, "noise": noise, "batch_effect": batch_effect}, 0.0, 20.0)
     _check_real({"missing_by_health": missing_by_health}, -20.0, 20.0)
     _check_real({"interval_days": interval_days}, 1.0, 3650.0)
+    _check_real({"momentum": momentum}, -0.95, 0.95)
     shares = {"dropout": dropout, "missing_modality": missing_modality, "missing_value": missing_value}
     _check_real(shares | {"missing_outcome": missing_outcome}, 0.0, 0.95)
     _check_real({"below_limit": below_limit}, 0.0, 0.45)
@@ -97,6 +101,7 @@ def simulate(
         sites=sites,
         interval_days=interval_days,
         follow_up_days=max(3650.0, 2.0 * visits * interval_days),
+        momentum=momentum,
         dropout=dropout,
         signal=signal,
         missing_outcome=missing_outcome,

@@ -10,6 +10,7 @@ from lifelines.utils import concordance_index
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import r2_score, roc_auc_score
 
+from omicsfm.data.generative import draw_people
 from omicsfm.data.synthetic import simulate
 from omicsfm.errors import InputError
 from omicsfm.namespaces import NAMESPACES
@@ -167,3 +168,27 @@ def test_another_suffix_is_refused_and_a_modality_of_size_zero_is_left_out(tmp_p
         simulate(tmp_path / "c.h5ad")
     assert set(read(simulate(tmp_path / "c.h5mu", **SMALL | {"genes": 0})).mod) == {"proteome", "metabolome"}
     assert [file.name for file in tmp_path.iterdir()] == ["c.h5mu"]
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.6])
+def test_two_visits_foretell_the_next_by_the_planted_margin(momentum: float) -> None:
+    people = draw_people(
+        participants=6000,
+        visits=4,
+        factors=1,
+        sites=1,
+        interval_days=365.0,
+        follow_up_days=1e9,
+        momentum=momentum,
+        dropout=0.0,
+        signal=0.0,
+        missing_outcome=0.0,
+        seed=1,
+    )
+    path = people.factors[:, 0].reshape(6000, 4)
+    errors = []
+    for history in (path[:, 2:3], path[:, 1:3]):
+        coefficients = np.linalg.lstsq(history, path[:, 3], rcond=None)[0]
+        errors.append(np.std(path[:, 3] - history @ coefficients))
+    assert errors[1] / errors[0] == pytest.approx(np.sqrt(1 - momentum**2), abs=0.03)
+    assert np.corrcoef(path[:, 2], path[:, 3])[0, 1] == pytest.approx(0.8, abs=0.03)
