@@ -38,6 +38,8 @@ SCRIPT_CASES = 30
 THREE = ("external_storage", "external_link", "declares_32_gb")
 """The crafted files that another reader followed."""
 SECONDS, MEGABYTES, REPEATS = 1.0, 200.0, 5
+"""Processor time: what it takes on a machine with nothing else to do. The wall time is shown beside it."""
+HANGS = 900  # seconds
 MEASURE = """
 import resource, sys
 from omicsfm.cli import main
@@ -142,14 +144,15 @@ def _crafted(folder: Path) -> list[Goal]:
     for name, craft in {**CRAFTED, "gzip_of_16_gb": _gzip_of_16_gb, "yaml_of_aliases": _yaml_of_aliases}.items():
         own = _made(folder / name)
         cohort = craft(own / "x.h5ad") or own / "x.h5ad"
-        walls = []
+        walls, cpus = [], []
         for _ in range(REPEATS if name in THREE else 1):  # the quickest: other work on the machine only adds
             start = time.perf_counter()
             command = [sys.executable, "-c", MEASURE, str(cohort), str(own / "store")]
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HANGS)
             walls.append(time.perf_counter() - start)
-        wall = min(walls)
-        kilobytes, cpu = map(float, done.stdout.split()[-2:])
+            kilobytes, cpu = map(float, done.stdout.split()[-2:])
+            cpus.append(cpu)
+        wall, cpu = min(walls), min(cpus)
         refused = done.returncode == 1 and done.stderr.startswith("error: ") and not (own / "store").exists()
         details = {"message": done.stderr.strip()[:300], "cpu_s": cpu, "wall_s": wall, "mb": kilobytes / 1024}
         print(
@@ -158,7 +161,7 @@ def _crafted(folder: Path) -> list[Goal]:
         )
         goals.append(Goal(f"{name}: refused", float(refused), "", at_least=1, details=details))
         if name in THREE:
-            goals.append(Goal(f"{name}: time", wall, "s", at_most=SECONDS))
+            goals.append(Goal(f"{name}: processor time", cpu, "s", at_most=SECONDS, details=details))
             goals.append(Goal(f"{name}: memory", kilobytes / 1024, "MB", at_most=MEGABYTES))
     return goals
 
