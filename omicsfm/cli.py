@@ -175,11 +175,19 @@ def _split(arguments: argparse.Namespace) -> None:
 
 
 def _export_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("store", type=Path, metavar="STORE", help="a prepared store")
-    parser.add_argument("path", type=Path, metavar="FILE.h5mu", help="file to write; a file there is replaced")
+    parser.add_argument("store", type=Path, metavar="STORE_OR_RUN", help="a prepared store, or a run folder of train.py")
+    parser.add_argument(
+        "path", type=Path, metavar="FILE.h5mu_OR_CHECKPOINT", help="file to write, or of a run the folder of a checkpoint"
+    )
 
 
 def _export(arguments: argparse.Namespace) -> None:
+    if (arguments.store / "config.yaml").is_file():  # written by train.py alone
+        from omicsfm.training.export_run import export_run
+
+        what = export_run(arguments.store, arguments.path)
+        print(f"{arguments.path}: {what} of {arguments.store}; the best epoch is {arguments.store / 'checkpoint'}")
+        return
     from omicsfm.data.export import export_store
     from omicsfm.data.store import OmicsStore
 
@@ -238,7 +246,7 @@ COMMANDS = {
     "prepare": Command("turn a cohort's tables into a checked store", _prepare_options, _prepare),
     "merge": Command("join the parts of a store that several tasks prepared", _merge_options, _merge),
     "split": Command("say who is trained on and who is tested, in a file", _split_options, _split),
-    "export": Command("write a store as one .h5mu, which prepare takes back", _export_options, _export),
+    "export": Command("write a store as one .h5mu, or where a run stands as a checkpoint", _export_options, _export),
     "inspect": Command("dry run: what a store holds and what stands in the way", _inspect_options, _inspect),
     "identifiers": Command("tables that translate feature ids between namespaces", _identifiers_options, _identifiers),
     "doctor": Command("what this machine offers, and what is wrong with it", _doctor_options, _doctor),

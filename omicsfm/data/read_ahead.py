@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from time import perf_counter
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -27,6 +28,8 @@ class Loader(Generic[Item]):
         self.sampler = sampler
         self.read = read
         self.ahead = ahead
+        self.waited_seconds = 0.0
+        """How long who asks for batches had to wait for them; whoever reads it may set it back."""
         self._first = 0
         self._given = 0
 
@@ -43,7 +46,13 @@ class Loader(Generic[Item]):
 
     def __iter__(self) -> Iterator[Item]:
         self._given, self._first = self._first, 0
-        for item in self._read(islice(self.sampler, self._given, None)):
+        batches = self._read(islice(self.sampler, self._given, None))
+        while True:
+            asked = perf_counter()
+            item = next(batches, None)
+            self.waited_seconds += perf_counter() - asked
+            if item is None:
+                return
             self._given += 1
             yield item
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from omicsfm import distributed
 from omicsfm.training.fully_sharded import unshard
+from omicsfm.training.speed import Speed
 
 VALIDATION_LOSS = "val/loss"
 
@@ -55,29 +56,20 @@ class Patience(EarlyStopping):
 class RunLog(pl.Callback):
     """One JSON line per epoch in ``log.jsonl``: the record that trackers mirror. Repeated epochs replace their line."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, speed: Speed) -> None:
         self.file = file
-        self._visits = 0
-        self._started = 0.0
+        self.speed = speed
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if distributed.rank() == 0 and self.file.exists():
             lines = [json.loads(line) for line in self.file.read_text().splitlines()]
             kept = [json.dumps(line) + "\n" for line in lines if line["epoch"] < trainer.current_epoch]
             self.file.write_text("".join(kept))
-        self._visits, self._started = 0, time.perf_counter()  # an epoch that is resumed has no start
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._visits, self._started = 0, time.perf_counter()
-
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:  # type: ignore[no-untyped-def]
-        self._visits += len(batch)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        seconds = time.perf_counter() - self._started
         record: dict[str, Any] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
         record |= {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
-        record["visits_per_second"] = round(self._visits * distributed.world_size() / seconds, 1)
+        record |= self.speed.measured
         if distributed.rank() == 0:
             with self.file.open("a") as stream:
                 stream.write(json.dumps(record) + "\n")
@@ -86,8 +78,10 @@ class RunLog(pl.Callback):
 class Progress(pl.Callback):
     """A bar with loss, visits per second and time left on a terminal; a plain line per epoch elsewhere."""
 
-    def __init__(self, *, title: str, total_steps: int) -> None:
+    def __init__(self, *, title: str, total_steps: int, speed: Speed) -> None:
         self.title = title
+        self.speed = speed
+        self._shown = 0.0
         self.total_steps = total_steps
         self._bar: tqdm | None = None
         self._visits, self._started, self._first_step = 0, 0.0, 0
@@ -107,8 +101,12 @@ class Progress(pl.Callback):
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:  # type: ignore[no-untyped-def]
         self._visits += len(batch) * distributed.world_size()
         if self._bar is not None:
-            self._bar.set_postfix_str(f"loss {float(outputs['loss']):.3f}, {self._rate():.0f} visits/s", refresh=False)
             self._bar.update()
+            now = time.monotonic()
+            if now - self._shown > 1.0:  # to read the loss is to wait for the device
+                self._shown = now
+                said = f", loss {float(outputs['loss']):.3f}, gradient {pl_module.gradient_norm:.2g}"
+                self._bar.set_postfix_str(f"{said}, {self._rate():.0f} visits/s{self.speed.said}", refresh=False)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if distributed.rank() or self._bar is not None:
@@ -118,7 +116,7 @@ class Progress(pl.Callback):
         train, val = (float(trainer.callback_metrics[name]) for name in ("train/loss", VALIDATION_LOSS))
         print(
             f"{self.title}: epoch {trainer.current_epoch + 1}/{trainer.max_epochs}, loss {train:.4f}, "
-            f"validation {val:.4f}, {self._rate():.0f} visits/s, at most {left:.0f} s left",
+            f"validation {val:.4f}, {self._rate():.0f} visits/s{self.speed.said}, at most {left:.0f} s left",
             flush=True,
         )
 

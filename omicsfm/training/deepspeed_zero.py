@@ -47,6 +47,9 @@ class ZeroStrategy(DeepSpeedStrategy):
     DeepSpeed's folder is rewritten in place, loads on the same number of processes only, and is unpickled.
     """
 
+    clips_gradients = True
+    """Inside its own step, before anything could be left out."""
+
     def _configure_launcher(self) -> None:
         """Also refuses a precision that DeepSpeed would reach by casting the model: the export would be cast too."""
         if self.precision_plugin.precision != "32-true":

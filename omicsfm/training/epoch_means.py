@@ -1,5 +1,6 @@
 """Means of the losses over an epoch, kept through a resume in the middle of it."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from omicsfm import distributed
+from omicsfm.errors import InputError
 
 
 class Means:
@@ -50,7 +52,16 @@ class EpochMeans(pl.Callback):
     """Logs the means of an epoch's losses at its end; stands first, so that the other callbacks find them."""
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        pl_module.log_dict(pl_module.means["val"].take())
+        means = pl_module.means["val"].take()
+        pl_module.log_dict(means)
+        broken = [name for name, value in means.items() if not math.isfinite(value)]
+        if broken:
+            raise InputError(
+                f"epoch {trainer.current_epoch + 1}: the {', '.join(broken)} of the validation visits is not finite, "
+                "so no epoch can be chosen by it. Lower optimizer.learning_rate, or look for values without sense in "
+                "the data (omicsfm inspect STORE)."
+            )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: Any) -> None:
-        pl_module.log_dict(pl_module.means["train"].take())
+        skipped = float(pl_module.guard.skipped)
+        pl_module.log_dict({**pl_module.means["train"].take(), "train/skipped_steps": skipped})

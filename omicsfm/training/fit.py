@@ -20,11 +20,14 @@ from omicsfm.data.loader import make_loader
 from omicsfm.seeding import derive
 from omicsfm.training.callbacks import BestWeights, Export, Patience, Progress, RunLog
 from omicsfm.training.epoch_means import EpochMeans
+from omicsfm.training.guard import StepGuard
 from omicsfm.training.lightning_parts import make_trainer
 from omicsfm.training.module import TrainingModule
 from omicsfm.training.preemption import stop_request
 from omicsfm.training.resume.folder import newest_intact
 from omicsfm.training.saving import SaveStates
+from omicsfm.training.speed import Speed
+from omicsfm.training.watchdog import Watchdog
 
 RESUME = "resume"
 
@@ -79,11 +82,18 @@ def fit(
         schedule=build(config["schedule"]),
         total_steps=total_steps,
         seed=derive(seed, title),
+        guard=StepGuard(**config["health"]["steps"]),
     )
     best = BestWeights()
     callbacks: list[pl.Callback] = [EpochMeans(), best, Patience(patience)]
     if run_dir is not None:
-        callbacks += [RunLog(run_dir / "log.jsonl"), Progress(title=title, total_steps=total_steps)]
+        speed = Speed()
+        callbacks += [
+            Watchdog(run_dir / "hang", minutes=config["health"]["hang_minutes"]),
+            speed,
+            RunLog(run_dir / "log.jsonl", speed),
+            Progress(title=title, total_steps=total_steps, speed=speed),
+        ]
         if export is not None:
             callbacks.append(Export(best=best, write=export))
         callbacks.append(SaveStates(run_dir / RESUME, every_minutes=config["resume"]["every_minutes"]))
@@ -91,8 +101,6 @@ def fit(
         trainer = make_trainer(config, run_dir=run_dir, callbacks=callbacks, epochs=epochs, clip=task["gradient_clip"])
         resume = None if run_dir is None else newest_intact(run_dir / RESUME)
         trainer.fit(module, train, validation, ckpt_path=resume, weights_only=True)
-    if not best.weights:
-        raise FloatingPointError(f"{title}: no epoch ended with a finite validation loss; lower the learning rate.")
     return Best(best.weights, best.epoch, best.loss)
 
 

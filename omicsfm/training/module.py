@@ -1,5 +1,6 @@
 """The thin module through which Lightning sees a finished model and finished objectives."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,9 +10,11 @@ from torch import Tensor, nn
 
 from omicsfm import distributed
 from omicsfm.contracts import Batch
+from omicsfm.errors import InputError
 from omicsfm.seeding import seed_everything
 from omicsfm.training.epoch_means import Means
-from omicsfm.training.fully_sharded import shard
+from omicsfm.training.fully_sharded import shard, unshard
+from omicsfm.training.guard import StepGuard
 from omicsfm.training.optimizers import AdamW, WarmupCosine
 
 
@@ -27,6 +30,7 @@ class TrainingModule(pl.LightningModule):
         schedule: WarmupCosine,
         total_steps: int,
         seed: int,
+        guard: StepGuard,
     ) -> None:
         super().__init__()
         self.model = model
@@ -35,6 +39,8 @@ class TrainingModule(pl.LightningModule):
         self.make_schedule = schedule
         self.total_steps = total_steps
         self.seed = seed
+        self.guard = guard
+        self.gradient_norm = 0.0
         self.means = {"train": Means(), "val": Means()}
 
     def configure_model(self) -> None:
@@ -47,6 +53,7 @@ class TrainingModule(pl.LightningModule):
         loader: Any = self.trainer.train_dataloader
         # decided by the step: a run resumed at it draws what one that was never stopped does
         seed_everything(self.seed, "step", self.trainer.global_step, distributed.rank())
+        self._batch = batch
         return self._step(batch, "train", loader.sampler.visits(batch_index))
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
@@ -66,6 +73,43 @@ class TrainingModule(pl.LightningModule):
         # batches each counts what it holds on all ranks together: a rank's own share may be smaller, or empty.
         self.means[stage].add(logged, max(visits, 1))
         return total
+
+    def configure_gradient_clipping(  # type: ignore[override]
+        self, optimizer: torch.optim.Optimizer, gradient_clip_val: float | int, gradient_clip_algorithm: Any = None
+    ) -> None:
+        """Clips by the norm of all gradients, and leaves out a step that the guard finds fault with."""
+        if getattr(self.trainer.strategy, "clips_gradients", False):
+            return
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        norm = unshard(torch.nn.utils.clip_grad_norm_(parameters, gradient_clip_val or float("inf")))
+        if self.judge(float(norm)):
+            optimizer.zero_grad(set_to_none=True)  # without a gradient neither weights nor moments change
+
+    def judge(self, norm: float) -> str:
+        """What is wrong with the step of this gradient norm, empty where nothing is.
+
+        Raises:
+            InputError: It is the last of so many steps in a row that the run ends.
+        """
+        self.gradient_norm = norm
+        fault = self.guard.fault(norm)
+        if not fault:
+            return ""
+        rows = ", ".join(map(str, self._suspects().tolist()))
+        what = f"step {self.trainer.global_step}: {fault}; left out. Store rows of its visits: {rows or 'none here'}."
+        if not self.guard.ends_the_run:
+            print(f"warning: {what}", file=sys.stderr, flush=True)
+            return fault
+        raise InputError(
+            f"{what} It is number {self.guard.in_a_row} in a row, so the run ends; the weights are those before them. "
+            "Look at these visits (omicsfm inspect STORE), or lower optimizer.learning_rate."
+        )
+
+    @torch.no_grad()
+    def _suspects(self) -> Tensor:
+        """Rows of the visits of the batch whose embedding is not finite, all of them where every one is."""
+        broken = ~self.model.encode(self._batch).visit.isfinite().all(1)
+        return self._batch.row[broken if broken.any() else slice(None)]
 
     def configure_optimizers(self) -> dict[str, Any]:  # type: ignore[override]
         """AdamW stepped together with its schedule."""

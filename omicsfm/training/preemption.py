@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from omicsfm import distributed
 from omicsfm.errors import InputError
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 TEMPORARY_FAILURE = 75
 """Exit status (EX_TEMPFAIL of sysexits.h): the same command, started again, goes on."""
 ECHO_SECONDS = 2.0

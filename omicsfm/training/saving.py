@@ -23,11 +23,11 @@ class SaveStates(pl.Callback):
         self._saved = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: means.state() for name, means in self._module.means.items()}
+        return {"means": self._module.means["train"].state(), "guard": self._module.guard.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        for name, state in state_dict.items():
-            self._module.means[name].load(state)
+        self._module.means["train"].load(state_dict["means"])
+        self._module.guard.load_state_dict(state_dict["guard"])
 
     def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
         self._module = pl_module

@@ -60,7 +60,7 @@ ARROWS: dict[str, set[str]] = {
     "scripts": {"paths"},
     "doctor": {"errors", "paths"},
     "data.inspect": WORDS | {"paths", "data", "feature_table"},  # a command of its own: a store beside a checkpoint
-    "cli": {"command", "memory", "errors", "data", "data.inspect", "doctor"},
+    "cli": {"command", "memory", "errors", "data", "data.inspect", "doctor", "training"},
 }
 CORE = ("contracts", "outcome_spec", "features", "build", "checkpoint", "model", "heads", "objectives", "metrics")
 EDGE = ("pytorch_lightning", "lightning", "hydra", "omegaconf", "anndata", "mudata", "scanpy", "wandb", "deepspeed")

@@ -12,11 +12,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from omicsfm import cli
+from omicsfm.checkpoint import load_checkpoint
 from omicsfm.errors import InputError
 from omicsfm.training import fit, preemption
 from omicsfm.training.main import compose
 from omicsfm.training.preemption import ToBeContinued
-from omicsfm.training.resume.folder import saved_states
+from omicsfm.training.resume.folder import read_state, saved_states
 from omicsfm.training.run import run
 
 EPOCHS = 3
@@ -100,6 +102,25 @@ def test_a_run_stops_when_its_time_is_over(start: Start, tmp_path: Path) -> None
     assert len(saved_states(tmp_path / "run" / "resume")) <= 3
     with pytest.raises(InputError, match="stop_after_minutes is -1"):
         start(tmp_path / "run", "resume.stop_after_minutes=-1")
+
+
+def test_where_a_stopped_run_stands_is_exported_as_a_checkpoint(
+    start: Start, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, exported = tmp_path / "run", tmp_path / "exported"
+    stop_at(monkeypatch, (6,), signal.SIGUSR1)
+    with pytest.raises(ToBeContinued):
+        start(folder)
+    cli.main(["export", str(folder), str(exported)])
+    assert f"step 8 of {folder}" in capsys.readouterr().out  # all agree one step after the one that was asked
+    weights = load_checkpoint(exported).model.state_dict()
+    state = read_state(saved_states(folder / "resume")[0])["state_dict"]
+    assert all(torch.equal(state[f"model.{name}"], tensor) for name, tensor in weights.items())
+    assert load_checkpoint(exported).provenance["metrics"] == {"steps taken": 8}
+    cli.main(["export", str(reference), str(tmp_path / "best")])
+    assert "the best epoch" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="1"):
+        cli.main(["export", str(folder), str(exported)])
 
 
 def test_the_handlers_of_the_process_are_those_of_before(start: Start, reference: Path) -> None:
