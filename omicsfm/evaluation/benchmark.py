@@ -16,6 +16,7 @@ from omicsfm.data.splits import Split
 from omicsfm.data.stratify import outcome_labels
 from omicsfm.errors import InputError
 from omicsfm.evaluation.crossval import cross_validate
+from omicsfm.evaluation.gate import decide, record_of
 from omicsfm.evaluation.methods import Method
 from omicsfm.evaluation.predictions import write_parquet
 from omicsfm.evaluation.pretrained import Pretrained
@@ -35,10 +36,12 @@ def run_benchmark(
     seed: int,
     resamples: int = 1000,
     model: str | None = None,
+    headline: str | None = None,
 ) -> dict[str, Any]:
     """Cross-validate and score the methods; returns the content of OUT/metrics.json.
 
-    ``model`` is the name of the method that is the pretrained model, where one takes part.
+    ``model`` is the name of the method that is the pretrained model, where one takes part; ``headline`` is the metric
+    to judge by (that of the outcome's kind where not given).
     """
     if not methods:
         raise InputError("benchmark: no methods. Name some with --methods, or leave the option out for all.")
@@ -47,11 +50,14 @@ def run_benchmark(
     predictions, seconds = cross_validate(task, methods, split, seed=seed, keep=out / "folds")
     write_parquet(predictions, out / "predictions.parquet")
     linear = [method.name for method in methods if method.is_linear]
-    scored = score_predictions(predictions, task.outcome, linear=linear, seed=seed, resamples=resamples)
+    scored = score_predictions(
+        predictions, task.outcome, linear=linear, seed=seed, resamples=resamples, headline=headline, model=model
+    )
     for method in methods:
         entry = scored["methods"][method.name]
         entry["seconds"] = round(seconds[method.name], 3)
         entry["config"] = dict(method.config())
+    decision = None if model is None else decide(scored, kind=task.outcome.kind, model=model)
     metrics = {
         "cohort": task.store.name,
         "outcome": task.outcome.name,
@@ -60,6 +66,7 @@ def run_benchmark(
         "within": task.stratum_column,
         "model": model,
         **scored,
+        "gate": None if decision is None else record_of(decision),
         "subgroups": _subgroups(scored, task),
         "notes": [*_notes(scored, task, resamples), *_said_of_itself(methods, task)],
         "provenance": provenance(task, split, seed, resamples),

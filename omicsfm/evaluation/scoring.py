@@ -50,13 +50,22 @@ class _Part:
 
 
 def score_predictions(
-    predictions: pd.DataFrame, spec: OutcomeSpec, *, linear: Sequence[str], seed: int, resamples: int = 1000
+    predictions: pd.DataFrame,
+    spec: OutcomeSpec,
+    *,
+    linear: Sequence[str],
+    seed: int,
+    resamples: int = 1000,
+    headline: str | None = None,
+    model: str | None = None,
 ) -> dict[str, Any]:
     """``methods`` and ``differences`` (and ``strata``) of a metrics.json.
 
-    ``linear`` names the methods among which the reference is: the one best in the headline metric. A difference is
-    method minus reference, computed in each resample of participants on both.
+    ``linear`` names the methods among which the reference is: the one best in the ``headline`` metric (of the outcome's
+    kind where not given). A difference is method minus reference, computed in each resample of participants on both.
+    ``gains`` compare ``model`` with every other method in the headline metric, turned so that positive is good.
     """
+    headline = headline or HEADLINE[spec.kind]
     strata = sorted(predictions["stratum"].unique()) if "stratum" in predictions else [WHOLE]
     names = list(dict.fromkeys(predictions["method"]))
     by_stratum: dict[str, dict[str, dict[str, Score]]] = {}
@@ -68,19 +77,20 @@ def score_predictions(
         by_stratum[stratum] = {name: _scores(parts[name], draws) for name in names}
         counts[stratum] = _counts(own, parts[names[0]][0])
     overall = {name: _mean_over_strata([by_stratum[s][name] for s in strata]) for name in names}
-    headline = HEADLINE[spec.kind]
-    reference = _best(overall, [name for name in names if name in linear], spec)
+    one = REGISTRY[spec.kind][headline]
+    reference = _best(overall, [name for name in names if name in linear], one)
     result: dict[str, Any] = {
         "primary": headline,
         "reference": reference,
         "methods": {
             name: {
                 "metrics": _dicts(scores),
-                "fold_mean": {headline: _fold_mean(predictions[predictions["method"] == name], spec)},
+                "fold_mean": {headline: _fold_mean(predictions[predictions["method"] == name], spec, one)},
             }
             for name, scores in overall.items()
         },
         "differences": _differences(overall, reference) if reference else [],
+        "gains": [] if model is None else _gains(overall, model, one),
         "counts": counts if strata != [WHOLE] else counts[WHOLE],
     }
     if strata != [WHOLE]:
@@ -88,7 +98,7 @@ def score_predictions(
             stratum: {name: _dicts(scores) for name, scores in methods.items()}
             for stratum, methods in by_stratum.items()
         }
-        result["strata_won"] = _strata_won(by_stratum, reference, headline) if reference else {}
+        result["strata_won"] = _strata_won(by_stratum, reference, one) if reference else {}
     return result
 
 
@@ -121,9 +131,8 @@ def _parts(rows: pd.DataFrame, spec: OutcomeSpec) -> list[_Part]:
     return parts
 
 
-def _fold_mean(rows: pd.DataFrame, spec: OutcomeSpec) -> float | None:
+def _fold_mean(rows: pd.DataFrame, spec: OutcomeSpec, one: Metric) -> float | None:
     """The headline metric by fold (and stratum), averaged over the folds in which it is defined, then over strata."""
-    one = REGISTRY[spec.kind][HEADLINE[spec.kind]]
     keys = ["repeat", "fold", *(["stratum"] if "stratum" in rows else [])]
     values = rows.groupby(keys)[rows.columns.tolist()].apply(
         lambda own: one(read_truth(own, spec), read_prediction(own, spec))
@@ -156,10 +165,9 @@ def _mean_over_strata(scores: list[dict[str, Score]]) -> dict[str, Score]:
     }
 
 
-def _best(overall: Mapping[str, Mapping[str, Score]], among: list[str], spec: OutcomeSpec) -> str | None:
-    headline = HEADLINE[spec.kind]
-    known = [name for name in among if np.isfinite(overall[name][headline].value)]
-    return max(known, key=lambda name: overall[name][headline].value) if known else None
+def _best(overall: Mapping[str, Mapping[str, Score]], among: list[str], headline: Metric) -> str | None:
+    known = [name for name in among if np.isfinite(overall[name][headline.name].value)]
+    return min(known, key=lambda name: headline.loss(overall[name][headline.name].value)) if known else None
 
 
 def _differences(overall: Mapping[str, Mapping[str, Score]], reference: str) -> list[dict[str, Any]]:
@@ -176,8 +184,24 @@ def _differences(overall: Mapping[str, Mapping[str, Score]], reference: str) -> 
     return found
 
 
+def _gains(overall: Mapping[str, Mapping[str, Score]], model: str, headline: Metric) -> list[dict[str, Any]]:
+    """``p`` is two-sided: twice the share of resamples on the rarer side of 0."""
+    own, found = overall[model][headline.name], []
+    for name, scores in overall.items():
+        if name == model:
+            continue
+        other = scores[headline.name]
+        value = headline.loss(other.value) - headline.loss(own.value)
+        resampled = headline.loss(other.resampled) - headline.loss(own.resampled)
+        known = resampled[np.isfinite(resampled)]
+        rarer = min((known <= 0).sum(), (known >= 0).sum())
+        p = min(1.0, 2 * (rarer + 1) / (len(known) + 1))  # never 0: no finite number of resamples shows that
+        found.append({"model": model, "other": name, **Score(value, resampled).as_dict(), "p": _plain(p)})
+    return found
+
+
 def _strata_won(
-    by_stratum: Mapping[str, Mapping[str, Mapping[str, Score]]], reference: str, headline: str
+    by_stratum: Mapping[str, Mapping[str, Mapping[str, Score]]], reference: str, headline: Metric
 ) -> dict[str, dict[str, int]]:
     """In how many strata each method is better than the reference, tied with it or worse, by the paired interval."""
     counted: dict[str, dict[str, int]] = {}
@@ -186,7 +210,8 @@ def _strata_won(
             if name == reference:
                 continue
             tally = counted.setdefault(name, {"better": 0, "tied": 0, "worse": 0})
-            low, high = percentile_interval(scores[headline].resampled - methods[reference][headline].resampled)
+            ours, theirs = scores[headline.name].resampled, methods[reference][headline.name].resampled
+            low, high = percentile_interval(headline.loss(theirs) - headline.loss(ours))
             tally["better" if low > 0 else "worse" if high < 0 else "tied"] += 1
     return counted
 

@@ -1,6 +1,6 @@
 """A benchmark or an evaluation as a text table; a tie is called a tie."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from omicsfm.metrics import REGISTRY
@@ -17,18 +17,19 @@ def benchmark_table(metrics: Mapping[str, Any]) -> str:
     }
     rows = [("method", primary, "95 % interval", f"against {reference}", "seconds")]
     scores = {name: entry["metrics"][primary] for name, entry in metrics["methods"].items()}
-    for name in sorted(scores, key=lambda one: -(scores[one]["value"] or float("-inf"))):
+    for name in sorted(scores, key=lambda one: _order(known.loss, scores[one]["value"])):
         score = scores[name]
         rows.append(
             (
                 name,
-                _number(score["value"]),
-                f"{_number(score['low'])} to {_number(score['high'])}",
+                number(score["value"]),
+                f"{number(score['low'])} to {number(score['high'])}",
                 "reference" if name == reference else verdicts.get(name, ""),
                 f"{metrics['methods'][name]['seconds']:.1f}",
             )
         )
-    return aligned(rows)
+    gate = metrics.get("gate")
+    return aligned(rows) + (f"\n{gate['said']}" if gate else "")
 
 
 def evaluation_table(metrics: Mapping[str, Any]) -> str:
@@ -36,8 +37,8 @@ def evaluation_table(metrics: Mapping[str, Any]) -> str:
     rows = [("metric", "value", "95 % interval", "guessing")]
     for name, score in metrics["methods"][metrics["model"]]["metrics"].items():
         guess = metrics["guessing"].get(name)
-        ends = f"{_number(score['low'])} to {_number(score['high'])}" if score["low"] is not None else ""
-        rows.append((name, _number(score["value"]), ends, "" if guess is None else _number(guess)))
+        ends = f"{number(score['low'])} to {number(score['high'])}" if score["low"] is not None else ""
+        rows.append((name, number(score["value"]), ends, "" if guess is None else number(guess)))
     tested = metrics["tested"]
     people = f"tested: {tested['participants']:,} participants, {tested['visits']:,} visits"
     excluded = f"; excluded: {tested['excluded_participants']:,} whom the checkpoint saw in training"
@@ -63,5 +64,10 @@ def verdict(difference: Mapping[str, Any], *, high_is_good: bool) -> str:
     return f"{word} ({value:+.3f}, {low:+.3f} to {high:+.3f})"
 
 
-def _number(value: float | None) -> str:
+def _order(loss: Callable[[float], float], value: float | None) -> float:
+    return float("inf") if value is None else loss(value)
+
+
+def number(value: float | None) -> str:
+    """Three decimals, or that it is undefined."""
     return "undefined" if value is None else f"{value:.3f}"

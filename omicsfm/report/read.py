@@ -88,6 +88,7 @@ def parse_results(metrics: Mapping[str, Any], predictions: pd.DataFrame) -> Resu
         model=metrics.get("model"),
         reference=metrics.get("reference"),
         strata_won=metrics.get("strata_won") or {},
+        gate=str((metrics.get("gate") or {}).get("said", "")),
         within=metrics.get("within"),
         provenance={str(k): _plain(v) for k, v in (metrics.get("provenance") or {}).items()},
         notes=tuple(map(str, metrics.get("notes", ()))),

@@ -131,6 +131,8 @@ class Results:
     """The best linear method, which the others are compared with."""
     strata_won: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """Where methods are fitted within strata: in how many each is better than the reference, tied, or worse."""
+    gate: str = ""
+    """Whether the model may take the place of the best baseline, in a sentence."""
     within: str | None = None
     """The column of the strata."""
     provenance: Mapping[str, str] = field(default_factory=dict)

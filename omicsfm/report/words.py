@@ -41,7 +41,7 @@ def headline(results: Results) -> str:
 
 def tally(results: Results) -> str | None:
     """Who was better than the reference, tied or worse, and in how many strata; None where that adds nothing."""
-    said = [text for text in (_by_verdict(results), _by_stratum(results)) if text]
+    said = [text for text in (_by_verdict(results), _by_stratum(results), results.gate) if text]
     return " ".join(said) or None
 
 
