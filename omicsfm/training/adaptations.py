@@ -72,11 +72,15 @@ class Stack:
     costs.
     """
 
+    def __init__(self, *, embedding: bool = True) -> None:
+        """Without ``embedding`` the encoder is not among the members: what is left shows what pretraining buys."""
+        self.encoder: tuple[Parts, ...] = (("embedding",),) if embedding else ()
+
     def fit(self, model: Any, task: TuningTask) -> Adapted:
         """Fill the model's head; what it chose are the weights of the members."""
         modalities = tuple(name for name in model.modalities if _is_measured(task, name))
         alone = tuple((name,) for name in modalities) if len(modalities) > 1 else ()
-        return fill_head(model, task, task.rows, members=(("embedding",), modalities, *alone))
+        return fill_head(model, task, task.rows, members=(*self.encoder, modalities, *alone))
 
 
 class LowRankTuning:
