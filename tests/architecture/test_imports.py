@@ -56,6 +56,7 @@ ARROWS: dict[str, set[str]] = {
     "explain": WORDS
     | TOOLS
     | {"origin", "data", "model", "heads", "checkpoint", "inference", "training", "evaluation"},
+    "search": WORDS | TOOLS | {"data", "metrics", "evaluation"},
     "report": WORDS | {"seeding", "data", "metrics"},
     "scripts": {"paths"},
     "doctor": {"errors", "paths"},

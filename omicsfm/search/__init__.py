@@ -1,0 +1,1 @@
+"""Hyper-parameters chosen on training participants only."""
