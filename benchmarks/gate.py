@@ -1,8 +1,9 @@
 """SUITE=gate: how often the gate calls a model better that is not, lets one pass that is worse, and misses one that is.
 
 Cohorts are drawn from a few hidden factors. The baseline is the penalised linear model of the values; the model is the
-stack of it and of a linear probe on an embedding, here random features of the values in place of a trained encoder, so
-that hundreds of cross-validations take minutes. Folds, members, weights, scores and the gate are those of a benchmark.
+stack of it and of a linear probe on an embedding. In place of a trained encoder stand random features of the factors as
+least squares read them from the values, so that hundreds of cross-validations take minutes. Folds, members, weights,
+scores and the gate are those of a benchmark.
 """
 
 import logging
@@ -31,10 +32,10 @@ from omicsfm.evaluation.task import Task, make_task
 from omicsfm.features import FeatureSpace
 from omicsfm.seeding import derive
 
-PEOPLE, FACTORS, FEATURES, EMBEDDING, FOLDS = 300, 5, 60, 64, 5
+PEOPLE, FACTORS, FEATURES, EMBEDDING, FOLDS = 300, 5, 60, 48, 5
 LINEAR = 1.2
 """Standard deviation of the linear part of the logit."""
-PLANTED = 2.0
+PLANTED = 1.5
 """Standard deviation of the product of two factors in the logit, which no linear model of the values sees."""
 BASELINE = "linear[values]"
 SPEC = OutcomeSpec("ill", "class", "participant", ("no", "yes"))
@@ -99,12 +100,15 @@ def draw(path: Path, seed: int, *, planted: float) -> Task:
     """A cohort whose logit is linear in hidden factors but for ``planted`` times the product of the first two."""
     generator = np.random.default_rng(derive(seed, "cohort"))
     hidden = generator.normal(size=(PEOPLE, FACTORS))
-    values = hidden @ generator.normal(size=(FACTORS, FEATURES)) + generator.normal(size=(PEOPLE, FEATURES))
+    loadings = generator.normal(size=(FACTORS, FEATURES))
+    values = hidden @ loadings + generator.normal(size=(PEOPLE, FEATURES))
     direction = generator.normal(size=FACTORS)
     logit = LINEAR * hidden @ direction / np.linalg.norm(direction) + planted * hidden[:, 0] * hidden[:, 1]
     ill = generator.random(PEOPLE) < expit(logit)
-    weights = generator.normal(size=(FEATURES, EMBEDDING)) / np.sqrt(FEATURES)
-    embedding = np.cos(values @ weights / 1.5 + generator.uniform(0, 2 * np.pi, EMBEDDING))
+    read = values @ np.linalg.pinv(loadings)
+    embedding = np.cos(
+        read @ generator.normal(size=(FACTORS, EMBEDDING)) / 2 + generator.uniform(0, 2 * np.pi, EMBEDDING)
+    )
     blocks = {"values": values, "embedding": embedding, "few": values[:, : FACTORS - 1]}
     people = [f"P{number:04d}" for number in range(PEOPLE)]
     store = write_store(
