@@ -10,9 +10,11 @@ from omicsfm.contracts import Batch, Loss, Measurement
 from omicsfm.objectives.cross_modal import CrossModal
 from omicsfm.objectives.masked_features import MaskedFeatures
 from omicsfm.objectives.reconstruction import mean_where, reconstruct
+from omicsfm.objectives.whole_profile import WholeProfile
 
 WIDE = {"transcriptome": 400, "proteome": 300, "metabolome": 200}
 OBJECTIVES = pytest.mark.parametrize("objective", [MaskedFeatures(), CrossModal()], ids=["masked", "cross_modal"])
+FEATUREWISE = pytest.mark.parametrize("objective", [MaskedFeatures(), WholeProfile()], ids=["masked", "whole"])
 
 
 def pick(batch: Batch, rows: list[int]) -> Batch:
@@ -198,3 +200,32 @@ def test_a_mean_over_nothing_is_zero_and_garbage_outside_is_not_read() -> None:
     assert nothing.item() == 0.0
     assert count.item() == 0
     assert nothing.requires_grad
+
+
+def test_the_whole_profile_is_asked_for_whatever_was_shown(make_model, make_batch) -> None:
+    """Every measured value moves the loss, one that is shown too, even where the encoder is blind."""
+    model, batch = make_model(), make_batch()
+    with torch.no_grad():
+        model.summary.weight.zero_()
+    loss, view = run(WholeProfile(), model, batch)
+    shown = {name: m.visible for name, m in view.measurements.items()}
+    assert any(where.any() for where in shown.values())
+    moved = {name: replace(m, values=m.values + 5.0 * shown[name]) for name, m in batch.measurements.items()}
+    assert WholeProfile()(model, batch._with(measurements=moved)).total > loss.total + 0.1
+
+
+def test_the_whole_profile_is_sometimes_shown_whole_and_sometimes_hardly(make_model, make_batch) -> None:
+    model, batch = make_model(sizes=WIDE), make_batch(sizes=WIDE, visits=200)
+    _, view = run(WholeProfile(max_ratio=0.8), model, batch)
+    observed = sum(m.observed.sum(dim=1) for m in batch.measurements.values())[:-1]
+    share = sum(m.queried.sum(dim=1) for m in view.measurements.values())[:-1] / observed
+    assert share.min() < 0.05
+    assert 0.75 < share.max() < 0.8 + 4 * (0.25 / observed.min()) ** 0.5
+
+
+@FEATUREWISE
+def test_features_withheld_do_not_depend_on_other_modalities(objective, make_model, make_batch) -> None:
+    model, batch = make_model(sizes=WIDE), make_batch(sizes=WIDE)
+    whole = withheld(run(objective, model, batch)[1])
+    fewer = withheld(run(objective, model, without(batch, "metabolome"))[1])
+    assert all(fewer[row]["proteome"] == whole[row]["proteome"] for row in whole)
