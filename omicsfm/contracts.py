@@ -194,6 +194,8 @@ class Encoded:
     """Visible values of every modality in the order of its features, 0 (the training median) where there is none."""
     trajectory: Float[Tensor, "visits state"] | None = None
     """The state of the participant at each visit, from it and those before it, where the model reads histories."""
+    visible: Bool[Tensor, "visits all_features"] | None = None
+    """Which values of the profile there are, where the model has an imputer."""
 
     @property
     def evidence(self) -> Float[Tensor, "visits evidence"]:

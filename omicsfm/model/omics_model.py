@@ -8,7 +8,7 @@ from itertools import accumulate
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from omicsfm.contracts import Batch, Encoded, Tokens
@@ -27,7 +27,7 @@ class Modality(nn.Module):
 
 class OmicsModel(nn.Module):
     """Tokenizers, an encoder, a pooling, decoders and heads, given already built; a ``trajectory`` encoder joins the
-    visits of a participant where histories are read.
+    visits of a participant where histories are read, and an ``imputer`` reads hidden values from visible ones too.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class OmicsModel(nn.Module):
         modalities: Mapping[str, Modality],
         heads: Mapping[str, nn.Module] | None = None,
         trajectory: nn.Module | None = None,
+        imputer: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -46,6 +47,7 @@ class OmicsModel(nn.Module):
         self.heads = nn.ModuleDict(heads or {})
         self.summary = nn.Linear(pooling.embedding_dim, encoder.dim)
         self.trajectory = trajectory
+        self.imputer = imputer
 
     @property
     def evidence(self) -> dict[str, slice]:
@@ -79,19 +81,23 @@ class OmicsModel(nn.Module):
         visit, state = self.pooling(latents), None
         if self.trajectory is not None:
             state = self.trajectory(visit, batch.participant, batch.time_days, batch.age_years)
-        return Encoded(latents=latents, visit=visit, profile=self.profile(batch), trajectory=state)
+        visible = None if self.imputer is None else self._visible(batch)
+        return Encoded(latents=latents, visit=visit, profile=self.profile(batch), trajectory=state, visible=visible)
 
     def decode(self, encoded: Encoded, modality: str, feature_ids: Int[Tensor, "visits features"]) -> Any:
         """The distribution of the value of each asked feature, in model scale."""
         if modality not in self.modalities:
             raise KeyError(f"modality '{modality}' is not in the model; {closest(modality, self.modalities)}")
         parts = self.modalities[modality]
-        return parts.decoder(
+        said = parts.decoder(
             self.summary(encoded.visit),
             parts.tokenizer.loading.weight,
-            parts.tokenizer.identity.weight,
+            parts.tokenizer.identities(),
             feature_ids,
         )
+        if self.imputer is None:
+            return said
+        return self.imputer(said, encoded.profile, encoded.visible, feature_ids + self.imputer.start_of(modality))
 
     def forecast(
         self,
@@ -120,4 +126,12 @@ class OmicsModel(nn.Module):
             m = batch.measurements[name]
             panel = m.values.new_zeros(len(batch), parts.tokenizer.num_features)
             panels.append(panel.scatter_add(1, m.feature_ids, m.values * m.visible))  # padding adds 0 to feature 0
+        return torch.cat(panels, dim=1)
+
+    def _visible(self, batch: Batch) -> Bool[Tensor, "visits all_features"]:
+        panels = []
+        for name, parts in self.modalities.items():
+            m = batch.measurements[name]
+            panel = torch.zeros(len(batch), parts.tokenizer.num_features, dtype=torch.long, device=m.values.device)
+            panels.append(panel.scatter_add(1, m.feature_ids, m.visible.long()) > 0)  # padding adds 0 to feature 0
         return torch.cat(panels, dim=1)

@@ -16,6 +16,7 @@ from omicsfm.data.store import OmicsStore
 from omicsfm.data.transforms import Chain, default_transform
 from omicsfm.errors import InputError, closest
 from omicsfm.features import FeatureSpace
+from omicsfm.objectives.adversary import PREFIX
 from omicsfm.seeding import seed_everything
 
 Config = Mapping[str, Any]
@@ -32,6 +33,7 @@ def backbone_spec(config: Config, features: Mapping[str, FeatureSpace]) -> dict[
     model = dict(config["model"])
     dim, num_latents = model.pop("dim"), model.pop("num_latents")
     shape = {"dim": dim, "num_latents": num_latents}
+    prior = {"prior_dim": build(config["prior"]).dim} if config.get("prior") else {}
     modalities: dict[str, dict[str, Any]] = {}
     for name, space in features.items():
         if "." in name:
@@ -39,11 +41,13 @@ def backbone_spec(config: Config, features: Mapping[str, FeatureSpace]) -> dict[
         parts = modality_config(config, name)
         modalities[name] = {
             "_target_": "omicsfm.model.omics_model.Modality",
-            "tokenizer": {**parts["tokenizer"], "num_features": len(space), "dim": dim},
+            "tokenizer": {**parts["tokenizer"], "num_features": len(space), "dim": dim, **prior},
             "decoder": {**parts["decoder"], "dim": dim},
         }
     pooling = {**model["pooling"], **shape}
     spec = {**model, "encoder": {**model["encoder"], **shape}, "pooling": pooling, "modalities": modalities}
+    if config.get("imputer"):
+        spec["imputer"] = {**config["imputer"], "sizes": {name: len(space) for name, space in features.items()}}
     return _with_trajectory(spec, config["trajectory"]) if _reads_histories(config) else spec
 
 
@@ -87,10 +91,22 @@ def quantiles_of_events(values: pd.DataFrame, outcome: OutcomeSpec, intervals: i
     return [float(day) for day in np.unique(np.ceil(days)) if day > 0] or [1.0]
 
 
-def objectives(config: Config, features: Mapping[str, FeatureSpace]) -> dict[str, nn.Module]:
-    """The pretraining objectives by name, each with the modalities' weights."""
+def objectives(
+    config: Config, features: Mapping[str, FeatureSpace], nuisances: Sequence[OutcomeSpec] = ()
+) -> dict[str, nn.Module]:
+    """The pretraining objectives by name, each with the modalities' weights; one that fights a nuisance is told how
+    many values that has.
+    """
     weights = {name: float(modality_config(config, name).get("weight", 1.0)) for name in features}
-    return {name: build(node, weights=weights) for name, node in config["objective"].items()}
+    labels = {one.name: len(one.classes) for one in nuisances}
+    built = {}
+    for name, node in config["objective"].items():
+        of_nuisance = {}
+        if "column" in node:
+            dim = build(backbone_spec(config, features)["pooling"]).embedding_dim
+            of_nuisance = {"embedding_dim": dim, "num_labels": labels[PREFIX + node["column"]]}
+        built[name] = build(node, weights=weights, **of_nuisance)
+    return built
 
 
 def fitted_transforms(

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from omicsfm.build import build
 from omicsfm.checkpoint import hash_participants, save_checkpoint
 from omicsfm.data.collate import BatchReader
 from omicsfm.data.folds import make_split
@@ -19,7 +20,12 @@ from omicsfm.errors import InputError
 from omicsfm.origin import code_commit
 from omicsfm.seeding import derive
 from omicsfm.training.assemble import backbone_spec, build_model, fitted_transforms, objectives
+from omicsfm.training.factors import fill_imputer
 from omicsfm.training.fit import Best, Rows, fit
+from omicsfm.training.nuisance import with_nuisances
+from omicsfm.training.priors import Known, set_priors
+
+UNTRAINED = Best(weights={}, epoch=-1, loss=float("nan"))
 
 
 def pretrain(
@@ -33,7 +39,8 @@ def pretrain(
 ) -> Best:
     """Train on the visits at ``rows`` and write the best epoch as a checkpoint at ``directory``.
 
-    A share of the participants among ``rows`` only chooses the best epoch; what ``split_record`` says is kept together
+    With no epochs the initial weights are written. A share of the participants among ``rows`` only chooses the best
+    epoch; what ``split_record`` says is kept together
     stays so. With a ``run_dir`` the run logs there and the same call resumes it.
     """
     task, seed, together = config["task"], config["seed"], (split_record or {}).get("kept_together", ())
@@ -42,17 +49,25 @@ def pretrain(
     transforms = fitted_transforms(store, rows, config, modalities=tuple(features))
     spec = backbone_spec(config, features)
     model = build_model(spec, seed=seed, purpose="initial weights")
+    named, nuisances = with_nuisances(store, rows, config)
     sparse = {name: matrix for name, matrix in store.modalities.items() if matrix.layout == "csr"}
     weights = {name: expression_weights(m, rows, seed=derive(seed, "weights", name)) for name, m in sparse.items()}
     cap = config["data"]["max_features"]
     reader = BatchReader(
-        store,
+        named,
         features=features,
         transforms=transforms,
+        outcomes=nuisances,
         max_features=cap,
         weights=weights,
         same_features=model.trajectory is not None,
     )
+
+    split = to_train_and_choose(store, rows, config, together)
+    if config.get("prior"):
+        set_priors(model, build(config["prior"]), Known(features, reader, split.train, seed))
+    if model.imputer is not None:
+        fill_imputer(model.imputer, reader, train=split.train, validation=split.validation, seed=seed)
 
     def write(weights: Mapping[str, Tensor], epoch: int, loss: float) -> None:
         exported = build_model(spec, seed=seed, purpose="initial weights")
@@ -66,15 +81,18 @@ def pretrain(
             outcomes=(),
             provenance={
                 **provenance(store, rows, config, split_record, used_for="pretraining"),
-                "metrics": {"pretraining validation loss": loss, "best epoch": epoch + 1},
+                "metrics": {"pretraining validation loss": loss, "best epoch": epoch + 1} if epoch >= 0 else {},
             },
         )
 
+    if task["epochs"] == 0:
+        write(model.state_dict(), UNTRAINED.epoch, UNTRAINED.loss)
+        return UNTRAINED
     best = fit(
         model=model,
-        objectives=objectives(config, features),
+        objectives=objectives(config, features, nuisances),
         reader=reader,
-        rows=to_train_and_choose(store, rows, config, together),
+        rows=split,
         config=config,
         epochs=task["epochs"],
         patience=task["patience"],
@@ -87,7 +105,9 @@ def pretrain(
     return best
 
 
-def to_train_and_choose(store: OmicsStore, rows: np.ndarray, config: Mapping[str, Any], together: Sequence[str]) -> Rows:
+def to_train_and_choose(
+    store: OmicsStore, rows: np.ndarray, config: Mapping[str, Any], together: Sequence[str]
+) -> Rows:
     """Which of ``rows`` pretraining fits weights to, and which participants' only choose the best epoch."""
     return hold_out(
         store,

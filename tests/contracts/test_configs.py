@@ -85,7 +85,15 @@ def make_store(tmp_path_factory: pytest.TempPathFactory) -> MakeStore:
         return write_store(
             tmp_path_factory.mktemp("configs") / "store",
             name="tiny",
-            visits=pd.DataFrame({"participant_id": ids, "visit": platform, "time_days": 0.0, "platform": platform}),
+            visits=pd.DataFrame(
+                {
+                    "participant_id": ids,
+                    "visit": platform,
+                    "time_days": 0.0,
+                    "platform": platform,
+                    "site": np.where(np.arange(PEOPLE) % 2, "north", "south"),
+                }
+            ),
             outcomes=outcomes,
             outcome_specs={spec.name: spec for spec in OUTCOMES.values()},
             matrices=matrices,
@@ -153,6 +161,19 @@ def test_every_objective_trains_alone(store, tmp_path, name: str) -> None:
     config = small("model=tiny", f"objective=[{name}]")
     assert list(config["objective"]) == [name]
     train_a_step(config, store, tmp_path)
+
+
+@pytest.mark.parametrize("name", [name for name in files("prior") if name not in ("links", "table")])
+def test_every_prior_trains_and_comes_back(store, tmp_path, name: str) -> None:
+    """Those that need a file of the user's are tested in their room."""
+    opened = train_a_step(small("model=tiny", f"prior={name}", "prior.dim=4"), store, tmp_path)
+    assert opened.model.modalities["proteome"].tokenizer.prior.vectors.any(dim=1).all()
+
+
+@pytest.mark.parametrize("name", files("imputer"))
+def test_every_imputer_trains_and_comes_back(store, tmp_path, name: str) -> None:
+    opened = train_a_step(small("model=tiny", f"imputer={name}", "imputer.width=8", "imputer.rank=4"), store, tmp_path)
+    assert opened.model.imputer.loadings.any()
 
 
 @pytest.mark.parametrize("name", files("trajectory"))
@@ -229,6 +250,8 @@ def test_every_folder_of_configs_is_enumerated_here() -> None:
         "modality",
         "harmonise",
         "objective",
+        "prior",
+        "imputer",
         "trajectory",
         "optimizer",
         "schedule",
