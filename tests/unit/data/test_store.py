@@ -11,6 +11,7 @@ from scipy import sparse
 
 from omicsfm.contracts import OutcomeSpec
 from omicsfm.data.store import FORMAT, Matrix, OmicsStore, write_store
+from omicsfm.data.stored_matrix import PackedRows
 from omicsfm.errors import InputError
 from omicsfm.features import FeatureSpace
 
@@ -67,6 +68,15 @@ def test_an_entry_that_a_sparse_matrix_does_not_store_is_a_measured_zero(store: 
     values, below = store.modalities["transcriptome"].read(np.array([1, 0]))
     np.testing.assert_array_equal(values, COUNTS[[1, 0]])
     assert not below.any()
+
+
+def test_rows_that_are_read_past_the_map_are_those_of_the_map(store: OmicsStore) -> None:
+    np.testing.assert_array_equal(store.modalities["proteome"].read_once(np.array([2, 0])), PROTEINS[[1, 0]])
+    packed = store.modalities["transcriptome"].read_once(np.array([1, 2, 0]))
+    assert isinstance(packed, PackedRows)
+    assert packed.offsets.tolist() == [0, 2, 3, 4]
+    assert packed.feature_ids.tolist() == [0, 2, 2, 1]
+    assert packed.values.tolist() == [7, 1, 2, 3]
 
 
 def test_features_outcomes_and_counts_come_back(store: OmicsStore) -> None:
