@@ -35,6 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", type=Path, help="SPLIT.csv instead of the options that make one")
     add_split_options(parser, repeats=10)
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap draws of participants (default: 1000)")
+    parser.add_argument("--person", metavar="ID", help="draw this participant's risk over time in the report")
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     run_command(lambda: _run(chosen))
@@ -49,6 +50,7 @@ def _run(chosen: argparse.Namespace) -> None:
     from omicsfm.evaluation.landmark_rows import make_landmark_task
     from omicsfm.evaluation.landmark_summary import landmark_table
     from omicsfm.evaluation.methods import split_names
+    from omicsfm.report.landmark import landmark_report
 
     store = OmicsStore.open(chosen.store)
     visits = split_names(chosen.visits) if chosen.visits else []
@@ -64,7 +66,10 @@ def _run(chosen: argparse.Namespace) -> None:
     metrics = run_landmark(
         task, methods, out=chosen.out, split=split, seed=chosen.seed, resamples=chosen.resamples, notes=said
     )
+    least = int(store.manifest["policy"].get("min_cell_count", 10))
+    report = landmark_report(chosen.out, min_cell_count=least, person=chosen.person)
     print(landmark_table(metrics))
+    print(f"report: {report}")
 
 
 if __name__ == "__main__":

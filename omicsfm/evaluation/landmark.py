@@ -104,7 +104,7 @@ def _described(task: LandmarkTask, one: Landmark) -> dict[str, Any]:
             horizons.append(
                 {"asked": asked, "days": day, "event": event, "cases": cases, "lost": len(target) - cases - free}
             )
-    return {"label": one.label, "participants": len(target), "horizons": horizons}
+    return {"label": one.label, "day": one.day, "participants": len(target), "horizons": horizons}
 
 
 def _notes(task: LandmarkTask, resamples: int) -> list[str]:

@@ -41,11 +41,11 @@ def make_landmark_task(
         raise InputError(f"--horizons: expected days above 0, found {', '.join(f'{day:g}' for day in horizons)}.")
     if visits and ages:
         raise InputError("--ages: landmarks are visits or ages; give one of --visits and --ages.")
-    named = [(f"age {age:g}", *_at_age(store, spec, age)) for age in ages] or [
-        (name, *_at_visit(store, spec, name)) for name in (visits or _in_time(store))
+    named = [(f"age {age:g}", age * DAYS_OF_A_YEAR, *_at_age(store, spec, age)) for age in ages] or [
+        (name, day, *_at_visit(store, spec, name)) for name, day in _in_time(store, visits).items()
     ]
     said, kept = [], []
-    for label, rows, since in named:
+    for label, day, rows, since in named:
         target = _from_landmark(_timed(read_target(store, spec, rows)), since)
         at_risk = (target.time_days >= 0) if not spec.own_clock else (target.time_days > 0)
         late = np.zeros(len(rows), dtype=bool) if target.entry_days is None else target.entry_days > 0
@@ -61,7 +61,7 @@ def make_landmark_task(
                 f"{label}: {len(own)} participants at risk and {events} events after it; at least {FEWEST_EVENTS} and "
                 "one are needed. Choose other landmarks."
             )
-        kept.append((label, rows[own], _without_entry(target[own])))
+        kept.append((label, day, rows[own], _without_entry(target[own])))
     if not kept:
         raise InputError(
             f"{store.path}: after no visit are there {FEWEST_EVENTS} events of '{outcome}' among those still at risk. "
@@ -78,10 +78,10 @@ def _timed(target: Target) -> SurvivalTarget | CompetingTarget:
 
 
 def _task(
-    store: OmicsStore, spec: OutcomeSpec, parts: list[tuple[str, np.ndarray, SurvivalTarget | CompetingTarget]]
+    store: OmicsStore, spec: OutcomeSpec, parts: list[tuple[str, float, np.ndarray, SurvivalTarget | CompetingTarget]]
 ) -> LandmarkTask:
-    rows = np.concatenate([own for _, own, _ in parts])
-    targets = [target for _, _, target in parts]
+    rows = np.concatenate([own for _, _, own, _ in parts])
+    targets = [target for *_, target in parts]
     time = np.concatenate([target.time_days for target in targets])
     target: SurvivalTarget | CompetingTarget
     if isinstance(targets[0], CompetingTarget):
@@ -89,17 +89,21 @@ def _task(
         target = CompetingTarget(time, cause, spec.classes)
     else:
         target = SurvivalTarget(time, np.concatenate([one.event for one in targets]))
-    strata = np.concatenate([np.full(len(own), label, dtype=object) for label, own, _ in parts]).astype(str)
+    strata = np.concatenate([np.full(len(own), label, dtype=object) for label, _, own, _ in parts]).astype(str)
     last = max(len(parts) - 1, 1)
     ids = store.visits["participant_id"].astype(str).to_numpy(dtype=str)[rows]
-    landmarks = tuple(Landmark(label, place / last) for place, (label, _, _) in enumerate(parts))
+    landmarks = tuple(Landmark(label, place / last, day) for place, (label, day, _, _) in enumerate(parts))
     return LandmarkTask(store, spec, rows, target, ids, "landmark", strata, landmarks=landmarks)
 
 
-def _in_time(store: OmicsStore) -> list[str]:
-    """Names of the visits by their median day."""
+def _in_time(store: OmicsStore, visits: Sequence[str]) -> dict[str, float]:
+    """These visits (all where none is named) and their median day, in time."""
     names = store.visits["visit"].astype(str)
-    return store.visits["time_days"].groupby(names).median().sort_values(kind="stable").index.tolist()
+    for name in visits:
+        if not (names == name).any():
+            raise InputError(f"--visits: {store.path} has no visit '{name}'; {closest(name, names.unique().tolist())}.")
+    median = store.visits["time_days"].groupby(names).median().sort_values(kind="stable")
+    return {str(name): float(day) for name, day in median.items() if name in visits or not visits}
 
 
 def _at_visit(
@@ -107,8 +111,6 @@ def _at_visit(
 ) -> tuple[Int[np.ndarray, " rows"], Float[np.ndarray, " rows"]]:
     """Store rows of the visit with a known outcome, one a participant; the landmark is the visit itself."""
     names = store.visits["visit"].astype(str)
-    if not (names == name).any():
-        raise InputError(f"--visits: {store.path} has no visit '{name}'; {closest(name, names.unique().tolist())}.")
     rows = np.flatnonzero((names == name).to_numpy() & store.outcome_observed(spec.name))
     rows = rows[~pd.Series(store.participant_number[rows]).duplicated(keep="last").to_numpy()]
     return rows, _place_on_clock(store, spec, rows)

@@ -23,8 +23,8 @@ from omicsfm.metrics.targets import CompetingTarget, SurvivalTarget
 
 LEAST_AT_RISK = 0.1
 """Share of a landmark's participants that must still be followed at a horizon."""
-STEPS = 8
-"""Days at which curves are predicted up to the furthest horizon."""
+STEPS = 12
+"""Days between which about as many events lie, at which curves are predicted up to the furthest horizon."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Landmark:
     label: str
     position: float
     """Where it lies between the first landmark (0) and the last (1)."""
+    day: float
+    """Of a visit its median day, of an age the days of life."""
     horizons: Mapping[float, float] = field(default_factory=dict)
 
 
@@ -50,9 +52,11 @@ class LandmarkTask(Task):
 
     @property
     def curve_days(self) -> Float[np.ndarray, " times"]:
-        """Every landmark's horizons, and days up to the furthest."""
+        """Every landmark's horizons, and days up to the furthest: as many as the events need, not evenly spaced."""
+        assert isinstance(self.target, SurvivalTarget | CompetingTarget)
         horizons = sorted({day for one in self.landmarks for day in one.horizons.values()})
-        steps = np.unique(np.round(np.linspace(0, horizons[-1], STEPS + 1)[1:]))
+        happened = self.target.time_days[self.target.event & (self.target.time_days <= horizons[-1])]
+        steps = np.ceil(np.quantile(happened, np.arange(1, STEPS) / STEPS)) if len(happened) else np.empty(0)
         return np.unique(np.concatenate([horizons, steps[steps > 0]]))
 
     @cached_property
