@@ -41,7 +41,9 @@ trainer_arguments() {
 #   - when a signal killed a task, as the kernel does where memory is short, or a node that fails, and the run had saved
 #     a newer state than the one it began with: a job that dies in the same place twice is not tried again.
 # A plain scancel ends this shell too, and so nothing is requeued.
+# In a job of an array, {task} in an argument is its number, as in data.fold={task} run_dir=RUNS/fold-{task}.
 launch() {
+  set -- "${@//\{task\}/${SLURM_ARRAY_TASK_ID:-}}"
   local run_dir="" argument status=0 warned="" before
   for argument in "$@"; do
     [[ "$argument" == run_dir=* ]] && run_dir="${argument#run_dir=}"

@@ -1,5 +1,6 @@
 """A Lightning Trainer as every run uses it."""
 
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytorch_lightning as pl
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 
+from omicsfm import distributed
 from omicsfm.build import build
 from omicsfm.training.resume.checkpoint_io import StateIO
 
@@ -56,11 +58,23 @@ def _logger(config: Mapping[str, Any], run_dir: Path) -> Any:
 
         if config["mode"] == "offline":
             os.environ["WANDB_MODE"] = "offline"  # the argument alone still resolves a host
+        offline = config["mode"] == "offline"
         return WandbLogger(
             project=config["project"],
             save_dir=run_dir,
-            offline=config["mode"] == "offline",
-            id=run_dir.name,
+            name=run_dir.name,
+            offline=offline,
+            id=_run_id(run_dir),
+            resume=None if offline else "allow",
             settings={"silent": True, "console": "off"},  # what a run prints may name paths and people
         )
     return False
+
+
+def _run_id(run_dir: Path) -> str:
+    """By which a tracker knows a run through its restarts, and apart from one of the same name in another folder."""
+    file = run_dir / "run_id"
+    if not file.exists() and distributed.is_first():
+        run_dir.mkdir(parents=True, exist_ok=True)
+        file.write_text(uuid.uuid4().hex[:12])
+    return file.read_text() if file.exists() else run_dir.name

@@ -1,5 +1,6 @@
 """The Hydra entry: compose a config, hand it over as plain data, and step back."""
 
+import errno
 import os
 import re
 import sys
@@ -16,6 +17,8 @@ from omicsfm.command import run_command
 from omicsfm.errors import InputError, closest
 from omicsfm.paths import configs_dir
 
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR)
+
 
 def main() -> None:
     """Run a training from the command line; a config at fault ends with one message and status 1."""
@@ -28,6 +31,17 @@ def _compose_and_run() -> None:
         hydra.main(version_base=None, config_path=str(configs_dir()), config_name="train")(_run)()
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(explain(error)) from error
+    except OSError as error:  # Hydra makes the run folder
+        raise _of_the_disk(error) from error
+
+
+def _of_the_disk(error: OSError) -> Exception:
+    if error.errno not in DISK:
+        return error
+    return InputError(
+        f"{error.filename or 'a file of the run'}: cannot be written ({error.strerror}). Make room or rights, or "
+        "choose another run_dir; what was saved before is whole, and the same command goes on from there."
+    )
 
 
 def _run(config: DictConfig) -> None:
@@ -40,6 +54,8 @@ def _run(config: DictConfig) -> None:
         except ToBeContinued as why:
             print(f"{why}; the same command goes on from there", file=sys.stderr, flush=True)
             return exit_status()
+        except OSError as error:
+            raise _of_the_disk(error) from error
         return 0
 
     run_command(job)

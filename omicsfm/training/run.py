@@ -25,7 +25,7 @@ from omicsfm.training.preemption import stop_request
 from omicsfm.training.pretrain import pretrain
 
 Config = Mapping[str, Any]
-MAY_CHANGE = ("trainer", "logger", "resume", "health", "run_dir")
+MAY_CHANGE = ("trainer", "logger", "resume", "run_dir")
 """Parts of a config that another start of the same run may change: they do not change the result."""
 
 

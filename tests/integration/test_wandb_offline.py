@@ -55,6 +55,7 @@ def test_an_offline_run_is_written_beside_the_log_and_nothing_leaves_the_machine
     ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
     (record,) = (tmp_path / "run").glob("wandb/offline-run-*/*.wandb")
+    assert (tmp_path / "run" / "run_id").read_text() in record.parent.name  # a restart's record bears it too
     data = record.read_bytes()
     assert b"val/loss" in data
     participants = simulated_store.visits["participant_id"].astype(str).unique()

@@ -90,6 +90,12 @@ def test_a_failing_step_fails_the_job(cluster: dict[str, str], tmp_path: Path) -
     assert run("pretrain.sbatch", "run_dir=R", environment=environment, cwd=tmp_path).returncode == 1
 
 
+def test_a_task_of_an_array_knows_its_number(cluster: dict[str, str], tmp_path: Path) -> None:
+    arguments = ("data.fold={task}", "run_dir=R/fold-{task}")
+    ended = run("finetune.sbatch", *arguments, environment=cluster | {"SLURM_ARRAY_TASK_ID": "3"}, cwd=tmp_path)
+    assert "task=finetune trainer=cpu data.fold=3 run_dir=R/fold-3\n" in ended.stdout
+
+
 def test_a_run_that_asks_to_be_continued_is_requeued(cluster: dict[str, str], tmp_path: Path) -> None:
     environment = cluster | {"PYTHON_STAND_IN": "sh -c 'exit 75'"}
     run("pretrain.sbatch", "run_dir=R", environment=environment, cwd=tmp_path)

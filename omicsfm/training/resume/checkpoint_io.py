@@ -13,7 +13,7 @@ from omicsfm.errors import InputError
 from omicsfm.training.resume.folder import newest_intact, read_state, write_state
 from omicsfm.training.resume.tree import flatten
 
-GB = 1e9
+MB = 1e6
 
 
 class StateIO(CheckpointIO):
@@ -60,11 +60,11 @@ class StateIO(CheckpointIO):
                 "values without sense in the data (omicsfm inspect STORE)."
             ) from error
         except OSError as error:
-            needed = sum(tensor.numel() * tensor.element_size() for tensor in self._held.values()) / GB
+            needed = sum(tensor.numel() * tensor.element_size() for tensor in self._held.values()) / MB
+            free = shutil.disk_usage(self._target.parent.parent).free / MB
             raise InputError(
-                f"{self._target}: cannot be written ({error.strerror}); a state takes at least {needed:.2g} GB and "
-                f"{shutil.disk_usage(self._target.parent.parent).free / GB:.2g} GB are free. {self._left()} Make room "
-                "or rights, and start the same command again."
+                f"{self._target}: cannot be written ({error.strerror}); a state takes at least {needed:,.1f} MB and "
+                f"{free:,.1f} MB are free. {self._left()} Make room or rights, and start the same command again."
             ) from error
 
     @property
