@@ -92,20 +92,27 @@ def quantiles_of_events(values: pd.DataFrame, outcome: OutcomeSpec, intervals: i
 
 
 def objectives(
-    config: Config, features: Mapping[str, FeatureSpace], nuisances: Sequence[OutcomeSpec] = ()
+    config: Config,
+    features: Mapping[str, FeatureSpace],
+    nuisances: Sequence[OutcomeSpec] = (),
+    registry: Mapping[str, Any] | None = None,
 ) -> dict[str, nn.Module]:
     """The pretraining objectives by name, each with the modalities' weights; one that fights a nuisance is told how
-    many values that has.
+    many values that has, one that foretells events which.
     """
     weights = {name: float(modality_config(config, name).get("weight", 1.0)) for name in features}
     labels = {one.name: len(one.classes) for one in nuisances}
     built = {}
     for name, node in config["objective"].items():
-        of_nuisance = {}
+        known: dict[str, Any] = {}
+        if "column" in node or "outcomes" in node:
+            known["embedding_dim"] = build(backbone_spec(config, features)["pooling"]).embedding_dim
         if "column" in node:
-            dim = build(backbone_spec(config, features)["pooling"]).embedding_dim
-            of_nuisance = {"embedding_dim": dim, "num_labels": labels[PREFIX + node["column"]]}
-        built[name] = build(node, weights=weights, **of_nuisance)
+            known["num_labels"] = labels[PREFIX + node["column"]]
+        if "outcomes" in node:
+            known["registry"] = registry or {}
+            node = {key: value for key, value in node.items() if key not in ("outcomes", "cut_days")}
+        built[name] = build(node, weights=weights, **known)
     return built
 
 

@@ -24,6 +24,7 @@ from omicsfm.training.factors import fill_imputer
 from omicsfm.training.fit import Best, Rows, fit
 from omicsfm.training.nuisance import with_nuisances
 from omicsfm.training.priors import Known, set_priors
+from omicsfm.training.registry import registry_of
 
 UNTRAINED = Best(weights={}, epoch=-1, loss=float("nan"))
 
@@ -50,6 +51,7 @@ def pretrain(
     spec = backbone_spec(config, features)
     model = build_model(spec, seed=seed, purpose="initial weights")
     named, nuisances = with_nuisances(store, rows, config)
+    registry, events = registry_of(store, rows, config)
     sparse = {name: matrix for name, matrix in store.modalities.items() if matrix.layout == "csr"}
     weights = {name: expression_weights(m, rows, seed=derive(seed, "weights", name)) for name, m in sparse.items()}
     cap = config["data"]["max_features"]
@@ -57,7 +59,7 @@ def pretrain(
         named,
         features=features,
         transforms=transforms,
-        outcomes=nuisances,
+        outcomes=(*nuisances, *events),
         max_features=cap,
         weights=weights,
         same_features=model.trajectory is not None,
@@ -90,7 +92,7 @@ def pretrain(
         return UNTRAINED
     best = fit(
         model=model,
-        objectives=objectives(config, features, nuisances),
+        objectives=objectives(config, features, nuisances, registry),
         reader=reader,
         rows=split,
         config=config,
