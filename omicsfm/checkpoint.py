@@ -221,6 +221,8 @@ def model_card(record: Mapping[str, Any], outcomes: Sequence[OutcomeSpec]) -> st
     if record.get("metrics"):
         lines += ["", "## Measured", "", "| metric | value |", "|---|---|"]
         lines += [f"| {name} | {value:.4g} |" for name, value in record["metrics"].items()]
+    if "gate" in record:
+        lines += ["", "## Against baselines", "", record["gate"]["said"]]
     lines += ["", "## Limits", ""]
     lines += ["Research use. Says nothing about people unlike those it was trained on; compare it with"]
     lines += ["a linear model on your own cohort (eval/benchmark.py) before you rely on it.", ""]

@@ -13,6 +13,9 @@ PULL = 10.0
 """Pull towards the weights that each member earns by itself: loss of so many rows per unit of squared distance times
 the number of members. With a hundred participants what the members do to each other's weights is mostly noise."""
 
+LEAST_GAIN = 1e-3
+"""Nats over a constant that a member must gain by itself to be heard at all."""
+
 LEAST_SLOPE = 0.1
 """Of the members' mean slope: where held-out loss asks for none, a predictor that is nearly constant still ranks."""
 
@@ -38,8 +41,9 @@ def stack(held_out: Float[np.ndarray, "members rows outputs"], target: Target, *
     Convex stacking (Breiman 1996; van der Laan et al. 2007) of predictors brought to mean 0 and variance 1 first: a
     member whose penalty shrank it to a tenth is not a tenth as good, and its ranking counts in full. Weights are pulled
     towards what each member earns by itself: the square root of the held-out nats that it gains over a constant, which
-    is proportional to its effect and would be the best weight if the members' errors had nothing in common. The common
-    slope and intercept then calibrate the mean, as in Platt (1999).
+    is proportional to its effect and would be the best weight if the members' errors had nothing in common. A member
+    that gains nothing is left out, unless none gains. The common slope and intercept then calibrate the mean, as in
+    Platt (1999).
     """
     centre = held_out.mean(axis=1, keepdims=True)
     spread = (held_out - centre).std(axis=(1, 2))
@@ -50,13 +54,15 @@ def stack(held_out: Float[np.ndarray, "members rows outputs"], target: Target, *
         target = QuantityTarget((target.value - location) / unit)
     loss, order = loss_of(target)
     standard = ((held_out - centre) / spread[:, None, None])[:, order]
-    base = (centre.mean(axis=0)[0] - location) / unit
-    usual = np.where(np.isfinite(spread), spread, 0.0).mean() / unit
-    earned = _earned(standard, loss, base)
-    best = _fitted(standard, earned, loss, base, slope=usual, least=LEAST_SLOPE * usual, pull=pull)
+    earned = _earned(standard, loss, (centre.mean(axis=0)[0] - location) / unit)
+    heard = earned > 0
+    base = (centre[heard].mean(axis=0)[0] - location) / unit
+    usual = np.where(np.isfinite(spread[heard]), spread[heard], 0.0).mean() / unit
+    best = _fitted(standard[heard], earned[heard], loss, base, slope=usual, least=LEAST_SLOPE * usual, pull=pull)
 
-    members = len(held_out)
-    weights = np.clip(best.x[:members], 0.0, None)
+    members = int(heard.sum())
+    weights = np.zeros(len(held_out))
+    weights[heard] = np.clip(best.x[:members], 0.0, None)
     weights /= weights.sum()
     slopes = unit * best.x[members] * weights / spread
     intercept = location + unit * best.x[members + 1 :] - np.tensordot(slopes, centre[:, 0], axes=1)
@@ -68,8 +74,8 @@ def _earned(standard: np.ndarray, loss: LinearLoss, base: np.ndarray) -> Float[n
     alone = np.ones(1)
     constant = _fitted(np.zeros((1, *standard.shape[1:])), alone, loss, base).fun
     gain = np.array([constant - _fitted(own[None], alone, loss, base).fun for own in standard])
-    effect = np.sqrt(np.clip(gain, 0.0, None))
-    return effect / effect.sum() if effect.sum() > 1e-6 else np.full(len(effect), 1.0 / len(effect))
+    effect = np.where(gain > LEAST_GAIN, np.sqrt(np.clip(gain, 0.0, None)), 0.0)
+    return effect / effect.sum() if effect.any() else np.full(len(effect), 1.0 / len(effect))
 
 
 def _fitted(
@@ -106,6 +112,7 @@ def _fitted(
         np.concatenate([earned, [slope], base]),
         jac=True,
         method="SLSQP",
+        options={"ftol": 1e-10, "maxiter": 300},
         bounds=[(0.0, 1.0)] * members + [(least, None)] + [(None, None)] * outputs,
         constraints={
             "type": "eq",

@@ -1,6 +1,7 @@
 """Fine-tune a pretrained encoder to an outcome of a store."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,8 @@ def finetune(
     merged = provenance(store, rows, config, split_record, used_for=f"fine-tuning to {outcome.name}")
     merged["stores"] = [*checkpoint.provenance["stores"], *merged["stores"]]
     merged["participants"] = [*checkpoint.provenance["participants"], *merged["participants"]]
+    if config["gate"]:
+        merged["gate"] = config["gate"]
     save_checkpoint(
         directory,
         model=model,
@@ -90,7 +93,7 @@ def adapt(
         reader=reader,
         rows=rows,
         groups=pd.factorize(inner_groups(store.visits, together, train=rows))[0],
-        split=hold_out(store, rows, share=share, seed=seed, labels=labels, together=together),
+        cut=partial(hold_out, store, rows, share=share, seed=seed, labels=labels, together=together),
         config=config,
         run_dir=run_dir,
         pool=pool,

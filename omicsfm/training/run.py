@@ -23,6 +23,7 @@ from omicsfm.errors import InputError
 from omicsfm.training.finetune import finetune
 from omicsfm.training.preemption import stop_request
 from omicsfm.training.pretrain import pretrain
+from omicsfm.training.promotion import obeying_the_gate
 
 Config = Mapping[str, Any]
 MAY_CHANGE = ("trainer", "logger", "resume", "run_dir")
@@ -67,6 +68,7 @@ def _run(config: Config) -> Path:
         opened = load_checkpoint(source)
         judge_seen(opened, home, test, record, allowed=config["data"]["allow_seen"])
         named = config["data"]["mapping"] or []
+        config = obeying_the_gate(config, home)
         report = finetune(
             with_mapping(home, [Path(file) for file in ([named] if isinstance(named, str) else named)]),
             checkpoint=opened,
@@ -80,6 +82,8 @@ def _run(config: Config) -> Path:
     if distributed.is_first():
         shutil.rmtree(run_dir / "resume", ignore_errors=True)
         _write(run_dir / "finished.json", json.dumps(report, indent=1))
+        if config["gate"]:
+            print(config["gate"]["said"])
         print(f"{task}: done, {', '.join(f'{k} {v:.4g}' for k, v in report.items())}; checkpoint {checkpoint}")
     return checkpoint
 

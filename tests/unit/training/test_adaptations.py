@@ -66,14 +66,17 @@ def test_each_adaptation_leaves_a_plain_model_that_predicts(
 def test_probe_and_stack_leave_the_encoder_as_it_was(
     composed, simulated_store, pretrained, training_rows, adaptation: str
 ) -> None:
-    rows = known(simulated_store, training_rows, "responder")
-    model, _, adapted = tune(simulated_store, pretrained, "responder", rows, config_of(composed, adaptation))
+    rows = known(simulated_store, training_rows, "severity")
+    model, _, adapted = tune(simulated_store, pretrained, "severity", rows, config_of(composed, adaptation))
     for name, tensor in pretrained.model.state_dict().items():
         assert torch.equal(model.state_dict()[name], tensor)
     assert sum(adapted.chosen.values()) == pytest.approx(1.0)
-    read = model.heads["responder"].linear.weight.abs().sum(dim=0) > 0
+    read = model.heads["severity"].linear.weight.abs().sum(dim=0) > 0
     places = model.evidence
-    assert read[places["embedding"]].any()
+    if adaptation == "probe":
+        assert read[places["embedding"]].any()
+    else:
+        assert "weight of embedding" in adapted.chosen
     assert read[places["proteome"]].any().item() == (adaptation == "stack")
 
 
@@ -192,3 +195,24 @@ def test_a_fine_tuned_checkpoint_knows_the_people_of_both_trainings(
     trained = known(simulated_store, rows, "responder")
     expected = set(simulated_store.visits["participant_id"].iloc[trained]) | set(people[:40])
     assert {person for person, was in seen.items() if was} == expected
+
+
+@pytest.mark.parametrize("outcome", ["responder", "bmi", "death"])
+def test_an_encoder_that_says_nothing_leaves_the_linear_stack(
+    composed, simulated_store, pretrained, training_rows, monkeypatch, outcome: str
+) -> None:
+    rows = known(simulated_store, training_rows, outcome)
+    reader, everybody = reader_for(pretrained, simulated_store), np.arange(len(simulated_store))
+    without, _, _ = tune(simulated_store, pretrained, outcome, rows, config_of(composed, "without_encoder"))
+    assert not without.heads[outcome].linear.weight[:, without.evidence["embedding"]].any()
+
+    def muted(model, *arguments):
+        values = evidence(model, *arguments)
+        values[:, model.evidence["embedding"]] = 0.0
+        return values
+
+    monkeypatch.setattr(adaptations, "evidence", muted)
+    mute, _, adapted = tune(simulated_store, pretrained, outcome, rows, config_of(composed, "stack"))
+    assert adapted.chosen["weight of embedding"] == pytest.approx(0.0, abs=1e-9)
+    ours, theirs = (predict(model, reader, everybody, head=outcome) for model in (mute, without))
+    torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-6)
