@@ -8,6 +8,7 @@ not improve on it.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,17 @@ class TuningTask:
     rows: np.ndarray
     groups: np.ndarray
     """Whose visit each visit of the store is: a group is on one side of every inner fold."""
-    split: Rows
-    """``rows`` cut by group, to choose the best epoch of what trains weights."""
+    cut: Callable[[], Rows]
+    """Cuts ``rows`` by group; asked only by what trains weights, for a probe of few people needs none."""
     config: Mapping[str, Any]
     run_dir: Path | None = None
     pool: Pool | None = None
     """The training visits of all strata, where ``rows`` are those of one."""
+
+    @cached_property
+    def split(self) -> Rows:
+        """``rows`` to fit weights to, and those that choose the best epoch."""
+        return self.cut()
 
 
 @dataclass(frozen=True)
