@@ -53,7 +53,7 @@ bench: .venv/installed-dev
 	@touch $@
 
 .venv/installed-dev: .venv/installed
-	DS_BUILD_OPS=0 $(PIP) --editable '.[dev,wandb,deepspeed,survival,explain,search]'
+	DS_BUILD_OPS=0 $(PIP) --editable '.[dev,wandb,deepspeed,survival,slurm,explain,search]'
 	@touch $@
 
 constraints: .venv/installed-dev

@@ -6,7 +6,11 @@ import subprocess
 import time
 from pathlib import Path
 
+import hydra
 import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from omicsfm.paths import configs_dir
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCRIPTS = sorted((REPOSITORY / "slurm").glob("*.sbatch"))
@@ -133,6 +137,18 @@ def test_the_warning_before_the_time_limit_requeues_the_job(cluster: dict[str, s
     printed, _ = job.communicate(timeout=20)
     assert "asked to stop: tells the tasks" in printed
     assert (tmp_path / "scontrol.log").read_text() == "requeue 7\n"
+
+
+def test_a_sweep_is_given_to_slurm_with_requeueing() -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="the extra slurm is not installed")
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(configs_dir()), version_base=None):
+        composed = hydra.compose(
+            "train", ["hydra/launcher=slurm", "run_dir=R", "data.store=S"], return_hydra_config=True
+        )
+    launcher = composed.hydra.launcher
+    assert launcher._target_.endswith("SlurmLauncher")
+    assert launcher.additional_parameters.requeue
 
 
 def test_each_task_of_an_array_prepares_its_part(cluster: dict[str, str], tmp_path: Path) -> None:
