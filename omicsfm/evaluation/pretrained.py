@@ -8,10 +8,12 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
+import pandas as pd
 import yaml
+from jaxtyping import Bool, Shaped
 
 from omicsfm.baselines.base import Predicted, held_out_of
 from omicsfm.checkpoint import Checkpoint, load_checkpoint
@@ -30,21 +32,55 @@ if TYPE_CHECKING:
 NAME = "omicsfm"
 
 
+@runtime_checkable
+class Cut(Protocol):
+    """Visits of a store that are cut into folds, whatever is predicted of them."""
+
+    @property
+    def store(self) -> OmicsStore:
+        """Where they are."""
+        ...
+
+    @property
+    def participant_ids(self) -> Shaped[np.ndarray, " rows"]:
+        """Whose each is."""
+        ...
+
+    @property
+    def together(self) -> tuple[str, ...]:
+        """Columns of the visits whose values no fold tears apart."""
+        ...
+
+    def readable(
+        self, visits: pd.DataFrame, tested: Sequence[str] | Shaped[np.ndarray, " tested"]
+    ) -> Bool[np.ndarray, " visits"]:
+        """Which visits pretraining may read while these people are tested."""
+        ...
+
+
 class Encoders:
     """The pretrained encoder of each fold, made once and shared by the adaptations that are compared."""
 
     def __init__(
-        self, config: Mapping[str, Any], *, checkpoint: Path | None = None, beside: Sequence[OmicsStore] = ()
+        self,
+        config: Mapping[str, Any],
+        *,
+        checkpoint: Path | None = None,
+        beside: Sequence[OmicsStore] = (),
+        untrained: bool = False,
     ) -> None:
         """``config`` is a resolved training config. Without a ``checkpoint`` each fold pretrains on all visits of its
-        training participants, whether their outcome is known or not, and on the stores ``beside``.
+        training participants, whether their outcome is known or not, and on the stores ``beside``. With ``untrained``
+        weights stay as they begin.
         """
         self.config = dict(config)
+        if untrained:
+            self.config["task"] = {**self.config["task"], "epochs": 0}
         self.beside = tuple(beside)
         self.checkpoint = None if checkpoint is None else load_checkpoint(checkpoint)
         self._made: dict[tuple[int, bytes], Checkpoint] = {}
 
-    def of_fold(self, task: Task, train: Train, *, seed: int) -> Checkpoint:
+    def of_fold(self, task: Cut, train: Train, *, seed: int) -> Checkpoint:
         """The encoder that may be used where ``train`` are the training visits."""
         if self.checkpoint is not None:
             return self.checkpoint
@@ -180,7 +216,7 @@ def pretrained_methods(
     encoders = make_encoders(overrides, checkpoint=checkpoint, beside=beside)
     usual = encoders.config["adaptation"]
     return {
-        name: Pretrained(name=name, encoders=encoders, adaptation=usual if which is None else _adaptation(which))
+        name: Pretrained(name=name, encoders=encoders, adaptation=usual if which is None else adaptation_named(which))
         for name, which in asked.items()
     }
 
@@ -207,7 +243,12 @@ def _for_folds(config: Mapping[str, Any], pretraining: Mapping[str, Any]) -> dic
     return {**kept, "task": {**config["task"], **pretraining}}
 
 
-def _adaptation(name: str) -> Mapping[str, Any]:
+def adaptation_named(name: str) -> Mapping[str, Any]:
+    """A config of configs/adaptation.
+
+    Raises:
+        InputError: There is none of that name.
+    """
     file = configs_dir() / "adaptation" / f"{name}.yaml"
     if not file.exists():
         known = [other.stem for other in file.parent.glob("*.yaml")]

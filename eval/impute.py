@@ -1,0 +1,79 @@
+"""How well a hidden modality is foretold: python eval/impute.py --store STORE --out OUT.
+
+One modality after the other is hidden whole from each test participant and predicted from the rest: by omicsfm
+(pretrained on the training participants of each fold, or --checkpoint), by ridge regression from the same inputs and by
+the mean. Writes OUT/MODALITY/metrics.json, features.parquet (each feature by itself) and split.csv.
+"""
+
+import argparse
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from omicsfm.command import run_command
+from omicsfm.data.split_options import add_split_options, positive
+
+IMPUTING = ("imputer=profile", "data.clinical=false")
+"""How a model that is pretrained to impute differs from one that is not; it reads what ridge regression reads."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the comparison; exit status 1 and one message where the input is at fault, 2 on wrong usage."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", type=Path, required=True, help="prepared cohort")
+    parser.add_argument(
+        "--mapping", nargs="+", type=Path, default=[], metavar="FILE", help="tables of identifiers between namespaces"
+    )
+    parser.add_argument(
+        "--targets", metavar="MODALITY,...", help="what is hidden and predicted (default: each modality)"
+    )
+    parser.add_argument(
+        "--sources", metavar="MODALITY,...", help="what it is predicted from (default: every other modality)"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--checkpoint", type=Path, help="pretrained model (default: pretrain in each fold)")
+    parser.add_argument("--methods", default="omicsfm,ridge,mean", help="comma-separated (default: omicsfm,ridge,mean)")
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="KEY=VALUE", help="training config of omicsfm, as for train.py"
+    )
+    parser.add_argument("--split", type=Path, help="SPLIT.csv instead of the options that make one")
+    add_split_options(parser, repeats=1)
+    parser.add_argument(
+        "--resamples", type=positive, default=500, help="bootstrap draws of participants (default: 500)"
+    )
+    chosen = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    run_command(lambda: _run(chosen))
+
+
+def _run(chosen: argparse.Namespace) -> None:
+    from omicsfm.data.identifiers.bridge import with_mapping
+    from omicsfm.data.split_options import split_asked
+    from omicsfm.data.splits import Split
+    from omicsfm.data.store import OmicsStore
+    from omicsfm.evaluation.hidden import hide_modality
+    from omicsfm.evaluation.imputation import imputation_table, run_imputation, write_imputation
+    from omicsfm.evaluation.imputers import imputers
+    from omicsfm.evaluation.methods import split_names
+    from omicsfm.evaluation.pretrained import NAME, make_encoders
+
+    names = split_names(chosen.methods)
+    encoders = make_encoders([*IMPUTING, *chosen.set], checkpoint=chosen.checkpoint) if NAME in names else None
+    store = with_mapping(OmicsStore.open(chosen.store), chosen.mapping)
+    sources = split_names(chosen.sources) if chosen.sources else None
+    targets = (
+        split_names(chosen.targets) if chosen.targets else [m for m in store.modalities if m not in (sources or ())]
+    )
+    tasks = [hide_modality(store, target, sources) for target in targets]
+    methods = imputers(names, encoders)
+    for task in tasks:
+        split = split_asked(chosen, task.visits) if chosen.split is None else Split.read(chosen.split)
+        asked = {"seed": chosen.seed, "resamples": chosen.resamples}
+        imputed = run_imputation(task, methods, split, **asked)
+        metrics = write_imputation(task, imputed, split, out=chosen.out / task.target, **asked)
+        print(imputation_table(metrics), flush=True)
+    print(f"each feature: {chosen.out}/MODALITY/features.parquet")
+
+
+if __name__ == "__main__":
+    main()
