@@ -5,6 +5,7 @@
     missingness.parquet     optional; see ``missingness.py``
     embedding.parquet       optional; see ``embedding.py``
     explanation.parquet     optional; see ``explanation.py``
+    ablation.json           optional; see ``ablation.py``
 
 No request leaves the page. Nothing in it is about fewer than ``min_cell_count`` participants.
 """
@@ -15,6 +16,7 @@ import pandas as pd
 
 from omicsfm.errors import InputError
 from omicsfm.report import tables
+from omicsfm.report.ablation import ablation_section
 from omicsfm.report.calibration import calibration_plot
 from omicsfm.report.discrimination import agreement_plot, error_plot, roc_plot
 from omicsfm.report.embedding import PLACE, embedding_plot
@@ -77,6 +79,7 @@ def _write(out: Path, what: str, least: int) -> Path:
     out = Path(out)
     results = read_results(out)
     sections = [
+        ablation_section(out),
         _methods(results),
         _differences(results),
         _looked_at_closely(results, least),
