@@ -21,6 +21,7 @@ FILES = ("explanation.parquet", "explanation.csv", "explanation.json")
 COLUMNS = ("output", "modality", "name", "importance", "share", "direction", "direction_agreement")
 MOST_FIGURES = 4
 LONGEST_NAME = 30
+POOR = 0.4
 AGREED = 0.75
 """Share of the models whose sign must be the same for a feature to have a direction."""
 
@@ -70,18 +71,21 @@ def stability_words(record: Mapping[str, Any], output: str) -> str:
     found, parts = record["stability"][output], []
     if found["both ways"]["sets"] is not None:
         agree = {way: number(found[way]["sets"], 2) for way in ("both ways", "values", "embedding")}
+        values, embedding = found["values"]["sets"] or 0.0, found["embedding"]["sets"] or 0.0
         parts.append(
             f"Trained again, would a model name the same features? The {record['top']} largest of "
             f"{len(record['models'])} models agree with a stability of {agree['both ways']} "
             f"({_level(found['both ways']['sets'])}; 1 is always the same, 0 is chance). Of what the head reads from "
             f"the values alone it is {agree['values']}, of what passes through the embedding {agree['embedding']}."
         )
+        if embedding < POOR and values > embedding:
+            parts.append("Rely on the column 'values' of explanation.csv rather than on the bars.")
     parts.append(f"{found['embedding_share']:.0%} of the attributions, sign apart, pass through the embedding.")
     return " ".join(parts)
 
 
 def _level(stability: float) -> str:
-    return "poor" if stability < 0.4 else "intermediate to good" if stability <= 0.75 else "excellent"
+    return "poor" if stability < POOR else "intermediate to good" if stability <= 0.75 else "excellent"
 
 
 def explanation_text(table: pd.DataFrame, record: Mapping[str, Any], rows: int = 10) -> str:

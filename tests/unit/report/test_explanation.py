@@ -65,6 +65,9 @@ def test_an_explanation_alone_makes_a_report_with_a_figure_for_each_output(tmp_p
 def test_stability_is_said_in_words_and_one_model_has_none() -> None:
     _, record = made()
     assert "a stability of 0.31 (poor; " in stability_words(record, "mild")
+    assert "Rely on" not in stability_words(record, "mild")
+    record["stability"]["mild"]["values"] = {"sets": 0.8, "ranks": 0.9}
+    assert "Rely on the column 'values'" in stability_words(record, "mild")
     _, alone = made(models=("run",))
     assert "stability" not in stability_words(alone, "mild")
     assert "25% of the attributions" in stability_words(alone, "mild")
