@@ -1,0 +1,165 @@
+"""omicsfm as a method of a forecast: linear models that all begin at the last value, weighted by held-out predictions.
+
+    the line            through the last value, alone
+    + past              what its square, the change before it and the time ahead explain of the rest
+    + modality          what one modality of the last visit, or all of them, explain of the rest
+    + state             the quantity as the omics of the last visits say it is. That model learns from *every* training
+                        visit, so it knows more visits than there are pairs to learn from
+    + embedding         what a probe on the pretrained embedding of the last visit explains of the rest
+    + trajectory        the same of the pretrained state of the whole history
+
+A weight of one for the first is a line through the last observation, and all weights come from predictions of training
+participants that a member had not seen: the stack loses to the line by no more than the choice of weights costs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from omicsfm.baselines.base import Predicted
+from omicsfm.baselines.penalised import fit_penalised
+from omicsfm.baselines.stack import stack
+from omicsfm.checkpoint import Checkpoint
+from omicsfm.data.groups import inner_groups
+from omicsfm.evaluation.forecast_baselines import line_through_last
+from omicsfm.evaluation.forecast_encoders import forecast_encoders
+from omicsfm.evaluation.forecast_task import ForecastTask, as_forecast
+from omicsfm.evaluation.methods import Test, Train
+from omicsfm.evaluation.pretrained import NAME, Pretrained
+from omicsfm.evaluation.task import Task
+from omicsfm.inference import evidence, reader_for
+from omicsfm.metrics.targets import QuantityTarget
+
+PULL = 3.0
+"""Less than where a stack has no line to begin at: here no member can be far off."""
+REMEMBERED = 2
+"""Past values, and past states, that a member sees."""
+EMBEDDINGS = ("embedding", "trajectory")
+"""Parts of the evidence that a network made; the others are measured values."""
+
+
+@dataclass(frozen=True)
+class _Voice:
+    """A member's held-out predictions of the training rows and predictions of the test rows."""
+
+    held_out: Float[np.ndarray, " train"]
+    test: Float[np.ndarray, " test"]
+
+
+class ForecastStack(Pretrained):
+    """A pretrained encoder's evidence of each visit, the past values of the quantity, and linear models of both."""
+
+    def begin_fold(self, task: Task, train: Train, *, seed: int) -> None:
+        """Pretrain on all visits of the fold's training participants."""
+        self._opened = self._encoders.of_fold(task, train, seed=seed)
+
+    def fit_predict(self, task: Task, train: Train, test: Test, *, seed: int) -> Predicted:
+        """Fit the members on ``train``, weigh them, predict ``test``."""
+        assert self._opened is not None, "begin_fold comes first"
+        if not self._encoders.config["data"]["allow_seen"]:
+            self._refuse_seen(self._opened, task, test)
+        voices = _Fold(as_forecast(task), train, test, self._opened, seed).voices()
+        stacked = stack(np.stack([voice.held_out for voice in voices])[:, :, None], task.target[train], pull=PULL)
+        return Predicted(stacked.combine(np.stack([voice.test for voice in voices])[:, :, None])[:, 0])
+
+
+def forecast_stack(overrides: Sequence[str] = (), *, checkpoint: Path | None = None) -> ForecastStack:
+    """The method; ``overrides`` are key=value of the training config. Without a ``checkpoint`` each fold pretrains.
+
+    Raises:
+        InputError: The checkpoint does not open, or an override names no key.
+    """
+    return ForecastStack(name=NAME, encoders=forecast_encoders(overrides, checkpoint=checkpoint), adaptation={})
+
+
+class _Fold:
+    """The members of one fold."""
+
+    def __init__(self, task: ForecastTask, train: Train, test: Test, opened: Checkpoint, seed: int) -> None:
+        self._task, self._train, self._test, self._seed = task, train, test, seed
+        self._target, self._groups = task.target[train], task.inner_groups(train)
+        self._remembered = _remembered_rows(task)
+        self._learnt = _rows_with_value(task, train, test)
+        self._read = np.union1d(self._learnt, self._remembered)
+        self._known = evidence(opened.model, reader_for(opened, task.store), self._read).astype(np.float64)
+        self._places = opened.model.evidence
+        self._line, self._at_line = line_through_last(task, train, seed=seed)
+        self._past = _past_design(task, train)
+
+    def voices(self) -> list[_Voice]:
+        """Every member, the line alone first."""
+        own = self._at(self._task.rows)
+        measured = [n for n in self._places if n not in EMBEDDINGS and np.ptp(own[self._train][:, self._places[n]])]
+        alone = [[name] for name in measured] if len(measured) > 1 else []
+        embedded = [[name] for name in EMBEDDINGS if name in self._places]
+        parts = [*([measured] if measured else []), *alone, *embedded]
+        said = [
+            self._past,
+            *(np.concatenate([own[:, self._places[name]] for name in names], axis=1) for names in parts),
+        ]
+        if measured and len(self._learnt):
+            said.append(np.concatenate([self._past, self._states(measured)], axis=1))
+        line = _Voice(self._line.held_out[:, 0], self._at_line[self._test])
+        return [line, *(self._corrected(line, features) for features in said)]
+
+    def _corrected(self, line: _Voice, features: Float[np.ndarray, "rows features"]) -> _Voice:
+        """The line, and what the features explain of what it leaves; a correction larger than any of a training
+        participant is not believed, such as where another year measured in other units.
+        """
+        rest = QuantityTarget(self._target.value - line.held_out)
+        fit = fit_penalised(features[self._train], rest, groups=self._groups, seed=self._seed)
+        held_out = fit.held_out[:, 0]
+        correction = np.clip(fit.predict(features[self._test]), held_out.min(), held_out.max())
+        return _Voice(line.held_out + held_out, line.test + correction)
+
+    def _states(self, measured: Sequence[str]) -> Float[np.ndarray, "rows states"]:
+        """The quantity at the last visit, as its omics say, and how that changed since the visits before."""
+        columns = np.concatenate([np.arange(self._places[n].start, self._places[n].stop) for n in measured])
+        learnt = self._at(self._learnt)[:, columns]
+        visits, together = self._task.store.visits, self._task.together
+        groups = inner_groups(visits, together, train=self._learnt)[self._learnt]
+        target = QuantityTarget(self._task.known[self._learnt])
+        fit = fit_penalised(learnt, target, groups=groups, seed=self._seed)
+        state = fit.predict(self._known[:, columns])
+        state[np.searchsorted(self._read, self._learnt)] = fit.held_out[:, 0]  # as little known as a test visit's
+        path = state[np.searchsorted(self._read, self._remembered)]
+        return np.concatenate([path[:, :1], -np.diff(path, axis=1)], axis=1)
+
+    def _at(self, rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "rows evidence"]:
+        return self._known[np.searchsorted(self._read, rows)]
+
+
+def _remembered_rows(task: ForecastTask) -> Int[np.ndarray, "rows remembered"]:
+    """The last visits of each history, the newest first; the earliest again where there are no more."""
+    previous, rows = task.histories.previous, [task.rows]
+    for _ in range(REMEMBERED - 1):
+        before = previous[rows[-1]]
+        rows.append(np.where(before >= 0, before, rows[-1]))
+    return np.stack(rows, axis=1)
+
+
+def _rows_with_value(task: ForecastTask, train: Train, test: Test) -> Int[np.ndarray, " learnt"]:
+    """All visits of training participants at which the quantity is known, whether or not anything is forecast there."""
+    visits = task.store.visits
+    allowed = task.readable(visits, np.unique(task.participant_ids[test]))
+    trained = visits["participant_id"].astype(str).isin(task.participant_ids[train]).to_numpy()
+    return np.flatnonzero(allowed & trained & ~np.isnan(task.known))
+
+
+def _past_design(task: ForecastTask, train: Train) -> Float[np.ndarray, "rows columns"]:
+    """The last value, its square, its change, whether it is known, how old it is and how far ahead is looked, where
+    these tell rows apart; none beyond what a training participant has.
+    """
+    values, days = task.past(REMEMBERED)
+    last, unknown = values[:, 0], np.isnan(values[:, 0])
+    middle = np.nanmedian(last[train]) if (~unknown[train]).any() else 0.0
+    last = np.where(unknown, middle, last)
+    change = np.nan_to_num(-np.diff(values, axis=1))
+    columns = np.column_stack(
+        [last, (last - middle) ** 2, change, unknown, np.log1p(np.nan_to_num(days[:, 0])), np.log1p(task.days_ahead)]
+    )
+    columns = np.clip(columns, columns[train].min(axis=0), columns[train].max(axis=0))
+    return columns[:, np.ptp(columns[train], axis=0) > 0]
