@@ -54,6 +54,8 @@ def stack(held_out: Float[np.ndarray, "members rows outputs"], target: Target, *
         target = QuantityTarget((target.value - location) / unit)
     loss, order = loss_of(target)
     standard = ((held_out - centre) / spread[:, None, None])[:, order]
+    if isinstance(target, QuantityTarget):  # half a squared error is in nats once divided by the variance that is left
+        pull *= float(1.0 - np.square(standard[:, :, 0] @ target.value[order] / len(target)).max(initial=0.0))
     earned = _earned(standard, loss, (centre.mean(axis=0)[0] - location) / unit)
     heard = earned > 0
     base = (centre[heard].mean(axis=0)[0] - location) / unit
