@@ -121,7 +121,7 @@ def imputation_table(metrics: Mapping[str, Any]) -> str:
                 number(rank["value"]),
                 f"{number(rank['low'])} to {number(rank['high'])}",
                 number(error["value"]),
-                "reference" if compared is None else verdict(compared, high_is_good=True),
+                verdict(compared, high_is_good=True) if compared else "reference" if name == REFERENCE else "",
                 "" if share is None else f"{share:.0%}",
                 f"{own['seconds']:.1f}",
             )

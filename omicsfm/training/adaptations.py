@@ -121,8 +121,9 @@ def _tune(model: Any, task: TuningTask, *, learning_rate: float, adapt: Callable
     before = _validation_loss(model, task)
     for part in (model.encoder, *(modality.tokenizer for modality in model.modalities.values())):
         adapt(part)
-    for idle in (model.summary, *(modality.decoder for modality in model.modalities.values())):
-        idle.requires_grad_(False)  # a parameter without gradient stops DDP
+    idle = [model.summary, model.imputer, *(modality.decoder for modality in model.modalities.values())]
+    for part in filter(None, idle):
+        part.requires_grad_(False)  # a parameter without gradient stops DDP
     best = fit(
         model=model,
         objectives={"outcome": OutcomePrediction()},
