@@ -21,5 +21,7 @@ def seed_everything(seed: int, *purpose: str | int) -> int:
     derived = derive(seed, *purpose)
     random.seed(derived)
     np.random.seed(derived)  # noqa: NPY002  third-party code reads the global generator
-    torch.manual_seed(derived)
+    torch.default_generator.manual_seed(derived)  # torch.manual_seed looks for every kind of device, each time
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed(derived)
     return derived

@@ -110,7 +110,7 @@ class Cluster:
         shown = self.ask("scontrol", "show", "job", "--oneliner", job, strict=False)
         return dict(field.partition("=")[::2] for field in shown.split()).get("JobState", "")
 
-    def wait_for(self, reached: Callable[[], object], what: str, *, seconds: float = 90) -> None:
+    def wait_for(self, reached: Callable[[], object], what: str, *, seconds: float = 300) -> None:
         """Return when ``reached()``; fail with the daemons' and the jobs' logs when it takes too long."""
         deadline = time.monotonic() + seconds
         while not reached():

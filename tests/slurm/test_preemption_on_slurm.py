@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -98,10 +99,17 @@ class Job:
         raise AssertionError(f"no process of rank {rank}")
 
 
+@pytest.fixture
+def job(slurm: Cluster, simulated_store: OmicsStore, tmp_path: Path) -> Iterator[Job]:
+    """A pretraining that has been submitted; it does not outlive its test."""
+    submitted = Job(slurm, simulated_store, tmp_path)
+    yield submitted
+    slurm.ask("scancel", submitted.number, strict=False)
+
+
 def test_a_job_survives_preemption_a_signal_and_the_loss_of_a_rank(
-    slurm: Cluster, simulated_store: OmicsStore, tmp_path: Path
+    job: Job, slurm: Cluster, simulated_store: OmicsStore, tmp_path: Path
 ) -> None:
-    job = Job(slurm, simulated_store, tmp_path)
     job.wait_for_step(start=0, step=6)
     slurm.submit("--partition=high", "--nodes=2", "--mem=100", "--wrap=true", f"--output={tmp_path}/high.log")
     job.wait_for_start(1)
@@ -111,7 +119,7 @@ def test_a_job_survives_preemption_a_signal_and_the_loss_of_a_rank(
     job.wait_for_step(start=2, step=len(job.steps()) + 8)
     os.kill(job.process_of(rank=1), signal.SIGKILL)
     job.wait_for_start(3)
-    slurm.wait_for(lambda: slurm.state(job.number) == "COMPLETED", "the job to end", seconds=120)
+    slurm.wait_for(lambda: slurm.state(job.number) == "COMPLETED", "the job to end")
 
     assert "SIGTERM: saved at step" in job.log
     assert "SIGUSR1: saved at step" in job.log
@@ -132,8 +140,7 @@ def test_a_job_survives_preemption_a_signal_and_the_loss_of_a_rank(
         assert ours[-1][name] == pytest.approx(theirs[-1][name], rel=1e-6)
 
 
-def test_a_cancelled_job_is_not_requeued(slurm: Cluster, simulated_store: OmicsStore, tmp_path: Path) -> None:
-    job = Job(slurm, simulated_store, tmp_path)
+def test_a_cancelled_job_is_not_requeued(job: Job, slurm: Cluster) -> None:
     job.wait_for_step(start=0, step=2)
     slurm.ask("scancel", job.number)
     slurm.wait_for(lambda: slurm.state(job.number) == "CANCELLED", "the job to end")
