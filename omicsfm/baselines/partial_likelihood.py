@@ -82,8 +82,12 @@ class CoxPartialLikelihood:
     ) -> tuple[Float[np.ndarray, "1 problems"], Float[np.ndarray, "rows problems"]]:
         top = np.where(weights > 0, log_hazard, -np.inf).max(axis=0, keepdims=True)
         top = np.where(np.isfinite(top), top, 0.0)
-        total = self._later(weights * np.exp(_narrow(log_hazard - top)))
-        return top, np.maximum(total, np.finfo(float).tiny)
+        own = weights * np.exp(_narrow(log_hazard - top))
+        counted = (weights > 0) & self.event[
+            :, None
+        ]  # elsewhere nobody may be left, and a rounding error is no divisor
+        total = np.maximum(np.maximum(self._later(own), own), np.finfo(float).tiny)
+        return top, np.where(counted, total, 1.0)
 
 
 def _running(values: Float[np.ndarray, "rows problems"]) -> Float[np.ndarray, "rows_and_one problems"]:

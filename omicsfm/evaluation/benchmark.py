@@ -22,6 +22,7 @@ from omicsfm.evaluation.predictions import write_parquet
 from omicsfm.evaluation.pretrained import Pretrained
 from omicsfm.evaluation.scoring import score_predictions
 from omicsfm.evaluation.task import Task
+from omicsfm.metrics.targets import CompetingTarget, SurvivalTarget
 from omicsfm.origin import code_commit
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "lightgbm", "torch")
@@ -123,6 +124,16 @@ def _notes(scored: Mapping[str, Any], task: Task, resamples: int) -> list[str]:
         )
     if task.stratum_column:
         notes.append(f"Fitted and scored within each {task.stratum_column}; the value is the mean over its strata.")
+    if isinstance(task.target, SurvivalTarget | CompetingTarget) and task.target.entry_days is not None:
+        notes.append(
+            "Participants enter late: pairs are compared where both were followed, and metrics that weight for "
+            "censoring are not defined."
+        )
+    if task.outcome.kind == "competing_risks":
+        notes.append(
+            "C and Brier score are means over the causes; those with another event count as free of this one. "
+            "Incidences: Breslow's baseline of each cause on held-out training predictions."
+        )
     if task.outcome.kind == "survival":
         notes.append(
             "Harrell's C counts tied predictions one half. Uno's C and Brier take the censoring distribution of the "

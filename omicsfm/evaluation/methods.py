@@ -104,7 +104,10 @@ def default_names(task: Task) -> list[str]:
     modalities = list(task.store.inputs)
     alone = [f"linear[{name}]" for name in modalities] if len(modalities) > 1 else []
     shared = [SHARED_LINEAR] if task.strata is not None else []
-    names = ["linear", *alone, *(["late_fusion"] if alone else []), *shared, "boosting"]
+    names = ["linear", *alone, *(["late_fusion"] if alone else []), *shared]
+    if task.outcome.kind == "competing_risks":  # trees know one event
+        return names
+    names.append("boosting")
     return [*names, "forest"] if task.outcome.kind != "survival" or _has_sksurv() else names
 
 

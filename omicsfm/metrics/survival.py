@@ -111,7 +111,7 @@ def hazard_slope(target: SurvivalTarget, log_hazard: LogHazard, weights: Weights
     for _ in range(60):
         hazard = weights * np.exp(slope * x - np.abs(slope))
         at_risk, mean, square = (_of_those_at_risk(target, hazard * x**p)[first] for p in (0, 1, 2))
-        at_risk = np.maximum(at_risk, 1e-300)
+        at_risk = np.where(counted > 0, np.maximum(at_risk, 1e-300), 1.0)
         mean, square = mean / at_risk, square / at_risk
         gradient = (counted * (x - mean)).sum(axis=0)
         bend = (counted * np.maximum(square - mean**2, 0.0)).sum(axis=0)

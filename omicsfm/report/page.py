@@ -114,6 +114,9 @@ def _facts(results: Results, least: int) -> list[tuple[str, str]]:
         facts.append(("visits tested", count(len(visits), least)))
     if results.kind == "survival":
         facts.append(("events", count(int((people["event"] == 1).sum()), least)))
+    if results.kind == "competing_risks":
+        for cause in results.classes:
+            facts.append((cause, count(int((people["cause"] == cause).sum()), least)))
     if results.kind == "class":
         for label in results.classes[:6]:
             own = table.loc[table["y_true"].astype(str) == label, "participant_id"].nunique()
@@ -159,6 +162,12 @@ def _differences(results: Results) -> Section | None:
 
 
 def _looked_at_closely(results: Results, least: int) -> Section | None:
+    if results.kind == "competing_risks" or "entry_days" in results.predictions:
+        return section(
+            "The predictions, looked at closely",
+            "Curves and calibration of competing risks, and of participants who enter late, are drawn from landmarks: "
+            "see eval/landmark.py.",
+        )
     figures: list[dict[str, str | None]] = []
     shown: list[dict[str, object]] = []
     if results.kind == "class":

@@ -12,7 +12,12 @@ from omicsfm.errors import InputError, closest
 from omicsfm.metrics import HEADLINE
 from omicsfm.report.results import Difference, Estimate, Reading, Results, Subgroup, metric_of
 
-TRUTH = {"class": ("y_true",), "quantity": ("y_true", "y_pred"), "survival": ("time_days", "event", "y_pred")}
+TRUTH = {
+    "class": ("y_true",),
+    "quantity": ("y_true", "y_pred"),
+    "survival": ("time_days", "event", "y_pred"),
+    "competing_risks": ("time_days", "cause"),
+}
 KEYS = ("method", "repeat", "fold", "participant_id", "visit")
 
 

@@ -37,6 +37,8 @@ WORDS = {
     "harrell_c": ("Harrell's C", "share of comparable pairs whose order of events is foretold; 0.5 is guessing"),
     "uno_c": ("Uno's C", "the same, weighted for censoring"),
     "integrated_brier": ("Integrated Brier", "mean squared error of the survival curves over time; 0 is perfect"),
+    "cause_c": ("C, mean over causes", "as Harrell's C; those with another event count as free of this one"),
+    "incidence_brier": ("Integrated Brier", "mean squared error of the cumulative incidences; 0 is perfect"),
     "hazard_slope": ("Hazard slope", "1 is right; under 1 the risks are too extreme, over 1 too timid"),
 }
 
@@ -116,7 +118,7 @@ class Results:
 
     cohort: str
     outcome: str
-    kind: Literal["class", "quantity", "survival"]
+    kind: Literal["class", "quantity", "survival", "competing_risks"]
     classes: tuple[str, ...]
     primary: Metric
     scores: Mapping[str, Mapping[str, Estimate]]

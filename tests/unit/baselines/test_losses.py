@@ -126,3 +126,16 @@ def test_the_loss_of_causes_is_the_sum_of_their_cox_losses() -> None:
     np.testing.assert_allclose(found, parts[0] + parts[1])
     gradient = loss.gradient(eta[order][:, None, :], everyone)
     np.testing.assert_allclose(gradient[..., 1:], own[1].gradient(eta[order][:, None, 1:], everyone))
+
+
+def test_where_nobody_is_left_at_risk_a_rounding_error_is_no_divisor() -> None:
+    """With entry times the risk sets of censored rows may be empty; ages in days and weights of 0 make it likely."""
+    generator = np.random.default_rng(0)
+    entry = np.round(generator.uniform(40, 80, 100)) * 365.25
+    target = SurvivalTarget(entry + np.ceil(generator.exponential(300, 100)), generator.random(100) < 0.5, entry)
+    loss, order = cox_loss(target)
+    eta = np.repeat(3 * generator.normal(size=100)[order][:, None, None], 4, axis=1)
+    weights = (generator.random((100, 4)) < 0.8).astype(float)
+    bend = loss.curvature(eta, generator.normal(size=eta.shape), weights)  # an overflow is a warning, so an error here
+    assert np.isfinite(bend).all()
+    assert (bend > 0).all()
