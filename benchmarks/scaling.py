@@ -105,13 +105,16 @@ def _goals(cohort: str, points: pd.DataFrame) -> list[Goal]:
 def _report(points: pd.DataFrame, folder: Path) -> Path:
     def paint(column: str) -> Any:
         def onto(figure: Any) -> None:
-            axes = figure.subplots()
+            axes, shown = figure.subplots(), []
             for colour, (cohort, own) in zip(SERIES, points.groupby("cohort", sort=False), strict=False):
                 least = own["participants"].max()
                 own = own[own["size"] == "small"] if column == "participants" else own[own["participants"] == least]
                 own = own.sort_values(column)
+                shown += own[column].tolist()
                 axes.plot(own[column], own["validation_loss"], "o-", color=colour, label=cohort)
             axes.set(xscale="log", xlabel=column, ylabel="Validation loss (nats a value, weighted)")
+            axes.minorticks_off()
+            axes.set_xticks(sorted(set(shown)), [f"{value:,}" for value in sorted(set(shown))], fontsize=8)
             axes.legend()
 
         return onto
