@@ -1,7 +1,7 @@
 """The visible values of a visit -> every feature's value: a linear factor model and a network, averaged.
 
-What is linear between the layers of omics is estimated in closed form, what is not by training. What this gains over ridge
-regression is for eval/impute.py to say of each cohort; docs/evaluation.md has what was measured.
+What is linear between the layers of omics is estimated in closed form, what is not by training. What this gains over
+ridge regression is for eval/impute.py to say of each cohort; docs/evaluation.md has what was measured.
 """
 
 from collections.abc import Mapping
