@@ -260,7 +260,8 @@ def test_every_folder_of_configs_is_enumerated_here() -> None:
         "head",
         "trainer",
     }
-    others = {"task", "data", "logger", "hydra", "cohort"}  # hydra has settings of its own, cohort is no part of a run
+    # hydra has settings of its own, cohort and search are no part of a run
+    others = {"task", "data", "logger", "hydra", "cohort", "search"}
     assert {folder.name for folder in configs_dir().iterdir() if folder.is_dir()} <= known | others
 
 
