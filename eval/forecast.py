@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="the quantity is recorded where the history ends (at: next_visit); this is what was known of it there",
     )
     parser.add_argument("--checkpoint", type=Path, help="pretrained encoder (default: pretrain in each fold)")
+    parser.add_argument("--person", metavar="ID", help="draw this participant's values and path in the report")
     parser.add_argument("--methods", help="comma-separated (default: all)")
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="training config, as for train.py")
     parser.add_argument("--split", type=Path, help="SPLIT.csv instead of the options that make one")
@@ -53,6 +54,8 @@ def _run(chosen: argparse.Namespace) -> None:
     from omicsfm.evaluation.forecast_encoders import forecast_encoders
     from omicsfm.evaluation.forecast_task import every_feature_task, forecast_task
     from omicsfm.evaluation.methods import split_names
+    from omicsfm.evaluation.person_path import FILE as PATH
+    from omicsfm.evaluation.person_path import write_path
     from omicsfm.evaluation.summary import benchmark_table
     from omicsfm.report import benchmark_report
 
@@ -60,8 +63,8 @@ def _run(chosen: argparse.Namespace) -> None:
     store = OmicsStore.open(chosen.store)
     shared = {"out": chosen.out, "seed": chosen.seed, "resamples": chosen.resamples}
     if chosen.every_feature:
-        if chosen.last is not None or chosen.methods is not None:
-            raise InputError("--every-feature: every method takes part, and --last is of a single quantity.")
+        if any(option is not None for option in (chosen.last, chosen.methods, chosen.person)):
+            raise InputError("--every-feature: every method takes part; --last and --person are of a single quantity.")
         task = every_feature_task(store, until=chosen.until, between=between)
         split = split_asked(chosen, task.visits) if chosen.split is None else Split.read(chosen.split)
         encoders = forecast_encoders(chosen.set, checkpoint=chosen.checkpoint)
@@ -71,6 +74,10 @@ def _run(chosen: argparse.Namespace) -> None:
     names = split_names(chosen.methods) if chosen.methods else None
     methods = forecast_methods(names, task, checkpoint=chosen.checkpoint, overrides=chosen.set)
     split = split_asked(chosen, task.visits) if chosen.split is None else Split.read(chosen.split)
+    (chosen.out / PATH).unlink(missing_ok=True)  # of an earlier run
+    if chosen.person is not None:
+        encoders = forecast_encoders(chosen.set, checkpoint=chosen.checkpoint)
+        write_path(task, encoders, chosen.person, split=split, seed=chosen.seed, out=chosen.out)
     print(benchmark_table(run_forecast(task, methods, split=split, **shared)))
     report = benchmark_report(chosen.out, min_cell_count=int(store.manifest["policy"].get("min_cell_count", 10)))
     print(f"report: {report}")

@@ -28,6 +28,7 @@ from omicsfm.report.results import Results
 from omicsfm.report.section import Section, render, section
 from omicsfm.report.style import count
 from omicsfm.report.survival_curves import survival_plot
+from omicsfm.report.trajectory import trajectory_section
 from omicsfm.report.words import headline, tally
 
 
@@ -87,6 +88,7 @@ def _write(out: Path, what: str, least: int) -> Path:
         _readings(results),
         _missingness(out, least, whole=bool(results.tested)),
         explanation_section(out),
+        trajectory_section(out, results.predictions, results.focus, results.outcome),
         _embedding(out, least),
     ]
     return render(
