@@ -71,7 +71,8 @@ class Probe:
 
 class Stack:
     """A probe on the embedding, a linear model of all measured values and one of each modality's, weighted by their
-    held-out predictions. Within a stratum of a cohort also the same models of all strata together.
+    held-out predictions; where the model reads histories, a probe on the state too. Within a stratum of a cohort also
+    the same models of all strata together.
 
     All members are linear in what the head reads, so their weighted mean is one head. A weight of zero for the
     embedding leaves a linear baseline: this adaptation is not worse than one by more than the choice of the weights
@@ -80,13 +81,14 @@ class Stack:
 
     def __init__(self, *, embedding: bool = True) -> None:
         """Without ``embedding`` the encoder is not among the members: what is left shows what pretraining buys."""
-        self.encoder: tuple[Parts, ...] = (("embedding",),) if embedding else ()
+        self.encoder: tuple[Parts, ...] = (("embedding",), ("trajectory",)) if embedding else ()
 
     def fit(self, model: Any, task: TuningTask) -> Adapted:
         """Fill the model's head; what it chose are the weights of the members."""
         modalities = tuple(name for name in model.modalities if _is_measured(task, name))
         alone = tuple((name,) for name in modalities) if len(modalities) > 1 else ()
-        return fill_head(model, task, task.rows, members=(*self.encoder, modalities, *alone))
+        encoder = tuple(parts for parts in self.encoder if parts[0] in model.evidence)
+        return fill_head(model, task, task.rows, members=(*encoder, modalities, *alone))
 
 
 class LowRankTuning:
@@ -121,7 +123,8 @@ def _tune(model: Any, task: TuningTask, *, learning_rate: float, adapt: Callable
     before = _validation_loss(model, task)
     for part in (model.encoder, *(modality.tokenizer for modality in model.modalities.values())):
         adapt(part)
-    idle = [model.summary, model.imputer, *(modality.decoder for modality in model.modalities.values())]
+    idle = [model.summary, model.imputer, None if model.trajectory is None else model.trajectory.ahead]
+    idle += [part for own in model.modalities.values() for part in (own.decoder, own.forecaster)]
     for part in filter(None, idle):
         part.requires_grad_(False)  # a parameter without gradient stops DDP
     best = fit(
