@@ -26,6 +26,8 @@ def guessing(target: Target, grid_days: Sequence[float] = ()) -> dict[str, float
         prediction = np.tile(shares, (len(target), 1))
     elif isinstance(target, QuantityTarget):
         prediction = np.full(len(target), target.value.mean())
+    elif isinstance(target, CompetingTarget):
+        prediction = np.zeros((len(target), len(target.causes)))
     else:
         prediction = np.zeros(len(target))
     if isinstance(target, SurvivalTarget) and len(grid_days):
@@ -102,6 +104,6 @@ def _reason(target: Target) -> str:
         if len(present) == 1:
             return f"Every tested visit is '{target.classes[int(present[0])]}', so there is nothing to tell apart."
         return "The predictions separate the classes completely, or are the same for all; no finite slope exists."
-    if isinstance(target, SurvivalTarget):
+    if isinstance(target, SurvivalTarget | CompetingTarget):
         return "No event was seen in the tested visits." if not target.event.any() else "No two visits are comparable."
     return "All tested values, or all predictions, are the same."
