@@ -156,11 +156,11 @@ def explanation_plot(table: pd.DataFrame, record: Mapping[str, Any], output: str
         axes.tick_params(axis="y", length=0)
         axes.set_xlim(left=0)
         axes.set_xlabel(f"Mean absolute attribution of the mean model ({record['unit']})")
-        axes.set_title(_title(record, output))
+        axes.set_title(_title(record, output), pad=24)
         for colour, text in ((BLUE, "a higher value raises it"), (ORANGE, "lowers it"), (MUTED, "models differ")):
             if colour in colours:
                 axes.barh([0], [0], color=colour, alpha=0.85, label=text)
-        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, fontsize=9)
+        axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), borderaxespad=0.2, ncols=3, fontsize=9)
 
     first = shown.head(10)
     spoken = "; ".join(
