@@ -1,6 +1,9 @@
 """States on their way to the disk: training waits while they are copied in memory, not while they are written."""
 
+import os
 import shutil
+import sys
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from omicsfm.training.resume.folder import newest_intact, read_state, write_stat
 from omicsfm.training.resume.tree import flatten
 
 MB = 1e6
+NICENESS = 10
 
 
 class StateIO(CheckpointIO):
@@ -24,7 +28,7 @@ class StateIO(CheckpointIO):
     def __init__(self, *, keep: int) -> None:
         """``keep``: how many of the newest states stay on the disk."""
         self.keep = keep
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="state-writer")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="state-writer", initializer=_yield_to_training)
         self._held: dict[str, Tensor] = {}
         self._writing: Future[None] | None = None
         self._target = Path()
@@ -93,3 +97,9 @@ class StateIO(CheckpointIO):
             held = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
             self._held[name] = held
         return held.copy_(tensor, non_blocking=True)
+
+
+def _yield_to_training() -> None:
+    """Where cores are short the thread that writes gives way; Linux has a priority for each thread."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
