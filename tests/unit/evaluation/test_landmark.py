@@ -22,7 +22,7 @@ from omicsfm.evaluation.pretrained import make_encoders
 from omicsfm.features import FeatureSpace
 from omicsfm.metrics.horizon import Ended, auc
 
-PEOPLE = 80
+PEOPLE = 120
 DAYS = np.array([0.0, 100.0, 200.0])
 OUTCOMES = {
     "death": OutcomeSpec("death", "survival", "participant", (), "study_start"),
