@@ -175,9 +175,9 @@ def _split(arguments: argparse.Namespace) -> None:
 
 
 def _export_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("store", type=Path, metavar="STORE_OR_RUN", help="a prepared store, or a run folder of train.py")
+    parser.add_argument("store", type=Path, metavar="STORE_OR_RUN", help="prepared store, or run folder of train.py")
     parser.add_argument(
-        "path", type=Path, metavar="FILE.h5mu_OR_CHECKPOINT", help="file to write, or of a run the folder of a checkpoint"
+        "path", type=Path, metavar="FILE.h5mu_OR_CHECKPOINT", help="file to write, or for a run a checkpoint folder"
     )
 
 

@@ -49,10 +49,11 @@ class Loader(Generic[Item]):
         batches = self._read(islice(self.sampler, self._given, None))
         while True:
             asked = perf_counter()
-            item = next(batches, None)
-            self.waited_seconds += perf_counter() - asked
-            if item is None:
+            try:
+                item = next(batches)
+            except StopIteration:
                 return
+            self.waited_seconds += perf_counter() - asked
             self._given += 1
             yield item
 

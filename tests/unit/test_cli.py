@@ -17,7 +17,7 @@ def ending(arguments: list[str]) -> int | str | None:
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert ending(["--help"]) == 0
-    printed = capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
     assert all(name in printed and command.summary in printed for name, command in COMMANDS.items())
 
 

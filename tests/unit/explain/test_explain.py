@@ -149,7 +149,7 @@ def test_an_outcome_without_a_head_is_refused(models, simulated_store) -> None:
 
 def test_each_fold_of_a_split_gives_one_model(simulated_store) -> None:
     task = make_task(simulated_store, "severity")
-    (method,) = pretrained_methods(["omicsfm"], overrides=TINY).values()
+    (method,) = pretrained_methods(["omicsfm"], overrides=[*TINY, "task.validation_fraction=0.3"]).values()
     split = folds_for(task, repeats=1, folds=2, seed=0)
     found = explain_folds(task, method, split, number=5, most=20)
     assert found.record["models"] == ["repeat 0, fold 0", "repeat 0, fold 1"]
