@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -77,10 +78,13 @@ class Job:
         self.slurm.wait_for(reached, f"start {start} to reach step {step}")
 
     def wait_for_start(self, start: int) -> None:
-        """Slurm holds a requeued job for two minutes, lest it meet its old self; here it is let go."""
+        """Slurm holds a requeued job for two minutes, lest it meet its old self; here it is let go after five seconds:
+        a node refuses the credential of a job that it has just revoked.
+        """
+        requeued = time.monotonic()
 
         def started() -> bool:
-            if self.slurm.state(self.number) == "PENDING":
+            if self.slurm.state(self.number) == "PENDING" and time.monotonic() > requeued + 5:
                 self.slurm.ask("scontrol", "update", f"JobId={self.number}", "StartTime=now", strict=False)
             return f"restart {start}:" in self.log
 
