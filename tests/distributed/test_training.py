@@ -78,7 +78,7 @@ def test_tasks_of_slurm_fine_tune_to_a_class_what_one_process_does(
     runs: Any, finetuning: tuple[str, ...], tmp_path: Path
 ) -> None:
     """Each task is started on its own, with the variables of srun."""
-    command = (*runs.train, *finetuning, f"outcome={CLASS}", "seed=1")
+    command = (*runs.train, *finetuning, f"outcome={CLASS}", "seed=2")
     job = {"SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "omicsfm", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2"}
     place = {"SLURM_NODEID": "0", "SLURM_NODELIST": "localhost", "SLURM_STEP_NODELIST": "localhost"}
     tasks = [
