@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float
 
-from omicsfm.metrics import REGISTRY
+from omicsfm.metrics import HEADLINE, REGISTRY
 
 MARGIN = 0.005
 """Of AUROC, C or correlation: what a model may lose and still count as not worse."""
@@ -43,7 +43,11 @@ class Decision:
 
 
 def decide(scored: Mapping[str, Any], *, kind: str, model: str) -> Decision | None:
-    """The gate's decision on ``score_predictions``' result, or None where there is no baseline to compare with."""
+    """The gate's decision on ``score_predictions``' result. None where there is no baseline to compare with, or where
+    methods are judged by an error in the outcome's unit, of which ``MARGIN`` says nothing.
+    """
+    if scored["primary"] not in HEADLINE.values():
+        return None
     metric = REGISTRY[kind][scored["primary"]]
     values = {name: entry["metrics"][metric.name]["value"] for name, entry in scored["methods"].items()}
     against = {entry["other"]: entry for entry in scored["gains"] if entry["model"] == model}

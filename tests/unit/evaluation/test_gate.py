@@ -91,6 +91,8 @@ def test_gains_are_positive_where_the_model_is_better_whichever_way_the_metric_r
             pd.concat(rows), weight, linear=["linear"], seed=1, resamples=200, headline=headline, model="model"
         )
         assert found["gains"][0]["low"] > 0
+        decision = decide(found, kind="quantity", model="model")
+        assert (decision is None) == (headline == "rmse")  # a margin of 0.005 means nothing in kilograms
 
 
 def test_holm_multiplies_the_least_by_their_number_and_never_falls() -> None:
