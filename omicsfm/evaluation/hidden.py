@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Float, Int, Shaped
 
 from omicsfm.data.collate import fit_transforms
-from omicsfm.data.groups import families_in, inner_groups, outside
 from omicsfm.data.row_labels import at_rows, row_labels
 from omicsfm.data.splits import Split
 from omicsfm.data.store import OmicsStore
 from omicsfm.data.transforms import default_transform
 from omicsfm.errors import InputError, closest
+from omicsfm.evaluation.cut_visits import CutVisits
 
 Rows = Int[np.ndarray, " rows"]
 Values = Float[np.ndarray, "rows features"]
@@ -21,7 +20,7 @@ FEWEST_VISITS = 20
 
 
 @dataclass(frozen=True)
-class HiddenModality:
+class HiddenModality(CutVisits):
     """Predict ``target`` from ``sources``, at the store rows ``rows`` where it and one of them were measured."""
 
     store: OmicsStore
@@ -31,31 +30,6 @@ class HiddenModality:
     participant_ids: Shaped[np.ndarray, " rows"]
     split: Split | None = None
     """The split that the task is cut by."""
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @property
-    def visits(self) -> pd.DataFrame:
-        """The task's visits, with the cohort's own columns."""
-        return self.store.visits.iloc[self.rows].reset_index(drop=True)
-
-    @property
-    def together(self) -> tuple[str, ...]:
-        """Columns of the visits whose values no fold tears apart."""
-        return families_in(self.visits) if self.split is None else self.split.together_in(self.visits)
-
-    def readable(
-        self, visits: pd.DataFrame, tested: Sequence[str] | Shaped[np.ndarray, " tested"]
-    ) -> Bool[np.ndarray, " visits"]:
-        """Which visits pretraining may read while these people are tested."""
-        if self.split is not None:
-            return self.split.readable(visits, tested)
-        return outside(visits, tested, self.together)
-
-    def inner_groups(self, train: Int[np.ndarray, " train"]) -> Shaped[np.ndarray, " train"]:
-        """Whose rows the training rows are, for inner folds nested in the split."""
-        return inner_groups(self.visits, self.together, train=train)[train]
 
     def values(self, modality: str, train: Int[np.ndarray, " train"]) -> Values:
         """A modality at every row of the task, NaN where not measured: on the logarithmic scale, each feature (of each

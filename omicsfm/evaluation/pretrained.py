@@ -8,12 +8,10 @@ import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import yaml
-from jaxtyping import Bool, Shaped
 
 from omicsfm.baselines.base import Predicted, held_out_of
 from omicsfm.checkpoint import Checkpoint, load_checkpoint
@@ -21,6 +19,7 @@ from omicsfm.data.collate import BatchReader
 from omicsfm.data.store import OmicsStore
 from omicsfm.data.union import together_with, training_rows
 from omicsfm.errors import InputError, closest
+from omicsfm.evaluation.cut_visits import CutVisits
 from omicsfm.evaluation.methods import Test, Train
 from omicsfm.evaluation.task import Task
 from omicsfm.inference import predict, reader_for
@@ -30,32 +29,6 @@ if TYPE_CHECKING:
     from omicsfm.training.pooling import Pool
 
 NAME = "omicsfm"
-
-
-@runtime_checkable
-class Cut(Protocol):
-    """Visits of a store that are cut into folds, whatever is predicted of them."""
-
-    @property
-    def store(self) -> OmicsStore:
-        """Where they are."""
-        ...
-
-    @property
-    def participant_ids(self) -> Shaped[np.ndarray, " rows"]:
-        """Whose each is."""
-        ...
-
-    @property
-    def together(self) -> tuple[str, ...]:
-        """Columns of the visits whose values no fold tears apart."""
-        ...
-
-    def readable(
-        self, visits: pd.DataFrame, tested: Sequence[str] | Shaped[np.ndarray, " tested"]
-    ) -> Bool[np.ndarray, " visits"]:
-        """Which visits pretraining may read while these people are tested."""
-        ...
 
 
 class Encoders:
@@ -80,7 +53,7 @@ class Encoders:
         self.checkpoint = None if checkpoint is None else load_checkpoint(checkpoint)
         self._made: dict[tuple[int, bytes], Checkpoint] = {}
 
-    def of_fold(self, task: Cut, train: Train, *, seed: int) -> Checkpoint:
+    def of_fold(self, task: CutVisits, train: Train, *, seed: int) -> Checkpoint:
         """The encoder that may be used where ``train`` are the training visits."""
         if self.checkpoint is not None:
             return self.checkpoint

@@ -1,27 +1,27 @@
 """A Task: which visits of a store are predicted, what is true of them, and what may be used."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Bool, Float, Int, Shaped
 
 from omicsfm.baselines.base import Block, OmicsTable
 from omicsfm.contracts import OutcomeSpec
-from omicsfm.data.groups import families_in, group_labels, inner_groups, outside
+from omicsfm.data.groups import group_labels
 from omicsfm.data.row_labels import at_rows, row_labels
 from omicsfm.data.splits import Split
 from omicsfm.data.store import OmicsStore
 from omicsfm.data.transforms import default_transform
 from omicsfm.errors import InputError, closest
+from omicsfm.evaluation.cut_visits import CutVisits
 from omicsfm.evaluation.survival_curves import stated_grid
 from omicsfm.metrics.targets import ClassTarget, CompetingTarget, QuantityTarget, SurvivalTarget, Target, class_target
 
 
 @dataclass(frozen=True)
-class Task:
+class Task(CutVisits):
     """Predict one outcome of a store. Everything is in the order of ``rows``, the store rows of the task's visits."""
 
     store: OmicsStore
@@ -34,9 +34,6 @@ class Task:
     """Each visit's label in ``stratum_column``, where the task is fitted and scored within strata."""
     split: Split | None = None
     """The split that the task is cut by, for what is nested in it."""
-
-    def __len__(self) -> int:
-        return len(self.rows)
 
     @cached_property
     def table(self) -> OmicsTable:
@@ -53,28 +50,6 @@ class Task:
         """The days at which a time to an event is predicted."""
         assert isinstance(self.target, SurvivalTarget | CompetingTarget)
         return stated_grid(self.target)
-
-    @property
-    def visits(self) -> pd.DataFrame:
-        """The task's visits, with the cohort's own columns."""
-        return self.store.visits.iloc[self.rows].reset_index(drop=True)
-
-    @property
-    def together(self) -> tuple[str, ...]:
-        """Columns of the visits whose values no fold tears apart."""
-        return families_in(self.visits) if self.split is None else self.split.together_in(self.visits)
-
-    def readable(
-        self, visits: pd.DataFrame, tested: Sequence[str] | Shaped[np.ndarray, " tested"]
-    ) -> Bool[np.ndarray, " visits"]:
-        """Which visits pretraining may read, whether the outcome is known or not, while these people are tested."""
-        if self.split is not None:
-            return self.split.readable(visits, tested)
-        return outside(visits, tested, self.together)
-
-    def inner_groups(self, train: Int[np.ndarray, " train"]) -> Shaped[np.ndarray, " train"]:
-        """Whose rows the training rows are, for inner folds nested in the split."""
-        return inner_groups(self.visits, self.together, train=train)[train]
 
 
 def make_task(store: OmicsStore, outcome: str, *, within: str | None = None) -> Task:
