@@ -293,7 +293,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path, monkeypatch: pytest.
     def peak(rows: int) -> int:
         folder = tmp_path / str(rows)
         folder.mkdir()
-        matrix = sparse.random_array((rows, 3000), density=0.02, format="csr", dtype=np.float32, rng=rng)
+        matrix = sparse.random_array((rows, 3000), density=0.1, format="csr", dtype=np.float32, rng=rng)
         matrix.data[:] = np.ceil(matrix.data * 9)
         names = [f"s{n:05d}" for n in range(rows)]
         anndata.AnnData(
@@ -310,8 +310,8 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path, monkeypatch: pytest.
 
     peak(100)  # what is made once
     small, large = peak(6000), peak(18_000)  # more visits than the search for leaks looks at
-    visits = 12_000 * 2000  # what the table of visits may take, in bytes: 1.2 kB a row while it is read
-    assert large < 1.1 * small + visits, (small, large)
+    visits = 12_000 * 1200  # what the table of visits may take, in bytes, while it is read; its part of the matrix: 2,400
+    assert large < small + visits, (small, large)
 
 
 def test_a_log_line_says_how_far_it_is(
