@@ -310,7 +310,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path, monkeypatch: pytest.
 
     peak(100)  # what is made once
     small, large = peak(6000), peak(18_000)  # more visits than the search for leaks looks at
-    visits = 12_000 * 1200  # what the table of visits may take, in bytes, while it is read; its part of the matrix: 2,400
+    visits = 12_000 * 1200  # bytes that their table may take while it is read; their part of the matrix is twice that
     assert large < small + visits, (small, large)
 
 
