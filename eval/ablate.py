@@ -59,7 +59,7 @@ def _run(chosen: argparse.Namespace) -> None:
     from omicsfm.data.split_options import split_asked
     from omicsfm.data.splits import Split
     from omicsfm.data.store import OmicsStore
-    from omicsfm.evaluation.ablation import ablation_table, arms, complete, run_ablation
+    from omicsfm.evaluation.ablation.compare import ablation_table, arms, complete, run_ablation
     from omicsfm.evaluation.benchmark import fold_labels
     from omicsfm.evaluation.methods import split_names
     from omicsfm.evaluation.task import make_task

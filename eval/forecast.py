@@ -49,13 +49,13 @@ def _run(chosen: argparse.Namespace) -> None:
     from omicsfm.data.splits import Split
     from omicsfm.data.store import OmicsStore
     from omicsfm.errors import InputError
-    from omicsfm.evaluation.forecast import forecast_methods, run_forecast
-    from omicsfm.evaluation.forecast_all import feature_table, run_feature_forecast
-    from omicsfm.evaluation.forecast_encoders import forecast_encoders
-    from omicsfm.evaluation.forecast_task import every_feature_task, forecast_task
+    from omicsfm.evaluation.forecast.compare import forecast_methods, run_forecast
+    from omicsfm.evaluation.forecast.encoders import forecast_encoders
+    from omicsfm.evaluation.forecast.every_feature import feature_table, run_feature_forecast
+    from omicsfm.evaluation.forecast.person_path import FILE as PATH
+    from omicsfm.evaluation.forecast.person_path import write_path
+    from omicsfm.evaluation.forecast.task import every_feature_task, forecast_task
     from omicsfm.evaluation.methods import split_names
-    from omicsfm.evaluation.person_path import FILE as PATH
-    from omicsfm.evaluation.person_path import write_path
     from omicsfm.evaluation.summary import benchmark_table
     from omicsfm.report import benchmark_report
 

@@ -51,9 +51,9 @@ def _run(chosen: argparse.Namespace) -> None:
     from omicsfm.data.split_options import split_asked
     from omicsfm.data.splits import Split
     from omicsfm.data.store import OmicsStore
-    from omicsfm.evaluation.hidden import hide_modality
-    from omicsfm.evaluation.imputation import imputation_table, run_imputation, write_imputation
-    from omicsfm.evaluation.imputers import imputers
+    from omicsfm.evaluation.imputation.compare import imputation_table, run_imputation, write_imputation
+    from omicsfm.evaluation.imputation.hidden import hide_modality
+    from omicsfm.evaluation.imputation.imputers import imputers
     from omicsfm.evaluation.methods import split_names
     from omicsfm.evaluation.pretrained import NAME, make_encoders
 

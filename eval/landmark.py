@@ -46,9 +46,9 @@ def _run(chosen: argparse.Namespace) -> None:
     from omicsfm.data.splits import Split
     from omicsfm.data.store import OmicsStore
     from omicsfm.data.stratify import outcome_labels
-    from omicsfm.evaluation.landmark import landmark_methods, run_landmark
-    from omicsfm.evaluation.landmark_rows import make_landmark_task
-    from omicsfm.evaluation.landmark_summary import landmark_table
+    from omicsfm.evaluation.landmark.compare import landmark_methods, run_landmark
+    from omicsfm.evaluation.landmark.rows import make_landmark_task
+    from omicsfm.evaluation.landmark.summary import landmark_table
     from omicsfm.evaluation.methods import split_names
     from omicsfm.report.landmark import landmark_report
 

@@ -1,6 +1,6 @@
 """What each part of the model is worth: a table of what was taken away, and the curve over the labels.
 
-``OUT/ablation.json`` is written by ``omicsfm.evaluation.ablation``.
+``OUT/ablation.json`` is written by ``omicsfm.evaluation.ablation.compare``.
 """
 
 import json

@@ -6,8 +6,8 @@ import pytest
 from omicsfm.baselines.base import Predicted
 from omicsfm.data.covariates import CLINICAL
 from omicsfm.errors import InputError
-from omicsfm.evaluation.ablation import ablation_table, arms, complete, run_ablation
-from omicsfm.evaluation.arms import FewerLabels, OfModalities, PermutedLabels
+from omicsfm.evaluation.ablation.arms import FewerLabels, OfModalities, PermutedLabels
+from omicsfm.evaluation.ablation.compare import ablation_table, arms, complete, run_ablation
 from omicsfm.evaluation.benchmark import folds_for
 from omicsfm.evaluation.methods import baseline_methods
 from omicsfm.evaluation.task import make_task

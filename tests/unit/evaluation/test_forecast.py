@@ -12,10 +12,10 @@ from omicsfm.baselines.multi_ridge import fit_multi_ridge
 from omicsfm.data.folds import make_split
 from omicsfm.data.store import OmicsStore
 from omicsfm.errors import InputError
-from omicsfm.evaluation.forecast import forecast_methods
-from omicsfm.evaluation.forecast_features import convex_weights
-from omicsfm.evaluation.forecast_task import every_feature_task, forecast_task, quantity_of
-from omicsfm.evaluation.mixed_model import _fit, _own_intercept
+from omicsfm.evaluation.forecast.compare import forecast_methods
+from omicsfm.evaluation.forecast.features import convex_weights
+from omicsfm.evaluation.forecast.mixed_model import _fit, _own_intercept
+from omicsfm.evaluation.forecast.task import every_feature_task, forecast_task, quantity_of
 from omicsfm.metrics.targets import QuantityTarget
 from omicsfm.scripts import forecast as script
 

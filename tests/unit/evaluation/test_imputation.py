@@ -11,9 +11,9 @@ import pytest
 
 from omicsfm.data.folds import make_split
 from omicsfm.errors import InputError
-from omicsfm.evaluation.hidden import HiddenModality, hide_modality
-from omicsfm.evaluation.imputation import imputation_table, run_imputation, write_imputation
-from omicsfm.evaluation.imputers import Pretrained, imputers
+from omicsfm.evaluation.imputation.compare import imputation_table, run_imputation, write_imputation
+from omicsfm.evaluation.imputation.hidden import HiddenModality, hide_modality
+from omicsfm.evaluation.imputation.imputers import Pretrained, imputers
 from omicsfm.evaluation.pretrained import make_encoders
 
 SMALL = (

@@ -11,11 +11,11 @@ from omicsfm.contracts import OutcomeSpec
 from omicsfm.data.folds import make_split
 from omicsfm.data.store import Matrix, OmicsStore, write_store
 from omicsfm.errors import InputError
-from omicsfm.evaluation.landmark import default_names, landmark_methods, run_landmark
-from omicsfm.evaluation.landmark_rows import make_landmark_task
-from omicsfm.evaluation.landmark_stack import LandmarkStack
-from omicsfm.evaluation.landmark_summary import landmark_table
-from omicsfm.evaluation.landmark_task import LandmarkTask
+from omicsfm.evaluation.landmark.compare import default_names, landmark_methods, run_landmark
+from omicsfm.evaluation.landmark.rows import make_landmark_task
+from omicsfm.evaluation.landmark.stack import LandmarkStack
+from omicsfm.evaluation.landmark.summary import landmark_table
+from omicsfm.evaluation.landmark.task import LandmarkTask
 from omicsfm.evaluation.methods import Method
 from omicsfm.evaluation.predictions import read_truth
 from omicsfm.evaluation.pretrained import make_encoders

@@ -21,8 +21,8 @@ from jaxtyping import Float, Int
 from omicsfm.baselines.base import Predicted, held_out_of
 from omicsfm.baselines.penalised import LinearFit, fit_penalised, to_prediction
 from omicsfm.baselines.stack import stack
-from omicsfm.evaluation.landmark_baselines import fit_supermodel, with_position
-from omicsfm.evaluation.landmark_task import LandmarkTask
+from omicsfm.evaluation.landmark.baselines import fit_supermodel, with_position
+from omicsfm.evaluation.landmark.task import LandmarkTask
 from omicsfm.evaluation.methods import Test, Train
 from omicsfm.evaluation.pretrained import NAME, Pretrained, make_encoders
 from omicsfm.inference import evidence, reader_for

@@ -9,10 +9,10 @@ from omicsfm.data.splits import Split
 from omicsfm.errors import InputError, closest
 from omicsfm.evaluation.benchmark import provenance, write_json
 from omicsfm.evaluation.crossval import cross_validate
-from omicsfm.evaluation.landmark_baselines import LOGISTIC, SUPERMODEL, HorizonLogistic, LandmarkCox
-from omicsfm.evaluation.landmark_scoring import ended_of, events_of, score_landmarks
-from omicsfm.evaluation.landmark_stack import landmark_stack
-from omicsfm.evaluation.landmark_task import Landmark, LandmarkTask
+from omicsfm.evaluation.landmark.baselines import LOGISTIC, SUPERMODEL, HorizonLogistic, LandmarkCox
+from omicsfm.evaluation.landmark.scoring import ended_of, events_of, score_landmarks
+from omicsfm.evaluation.landmark.stack import landmark_stack
+from omicsfm.evaluation.landmark.task import Landmark, LandmarkTask
 from omicsfm.evaluation.methods import Method, asked_modalities, baseline_methods
 from omicsfm.evaluation.predictions import write_parquet
 from omicsfm.evaluation.pretrained import NAME

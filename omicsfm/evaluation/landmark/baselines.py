@@ -16,7 +16,7 @@ from omicsfm.baselines.base import OmicsTable, Predicted, held_out_of
 from omicsfm.baselines.penalised import LinearFit, fit_penalised
 from omicsfm.baselines.preprocess import to_matrices
 from omicsfm.errors import InputError
-from omicsfm.evaluation.landmark_task import Landmark, LandmarkTask
+from omicsfm.evaluation.landmark.task import Landmark, LandmarkTask
 from omicsfm.evaluation.methods import Test, Train
 from omicsfm.metrics import SurvivalCurves
 from omicsfm.metrics.targets import ClassTarget, SurvivalTarget

@@ -22,8 +22,8 @@ from jaxtyping import Float
 
 from omicsfm.data.splits import Split
 from omicsfm.evaluation.benchmark import write_json
-from omicsfm.evaluation.hidden import HiddenModality
-from omicsfm.evaluation.imputers import Imputer, Ridge
+from omicsfm.evaluation.imputation.hidden import HiddenModality
+from omicsfm.evaluation.imputation.imputers import Imputer, Ridge
 from omicsfm.evaluation.predictions import write_parquet
 from omicsfm.evaluation.summary import aligned, number, verdict
 from omicsfm.metrics.bootstrap import Resamples, draw_resamples, percentile_interval

@@ -9,7 +9,7 @@ from jaxtyping import Float, Int, Shaped
 from omicsfm.contracts import TIMED, OutcomeSpec
 from omicsfm.data.store import OmicsStore
 from omicsfm.errors import InputError, closest
-from omicsfm.evaluation.landmark_task import Landmark, LandmarkTask, with_horizons
+from omicsfm.evaluation.landmark.task import Landmark, LandmarkTask, with_horizons
 from omicsfm.evaluation.task import read_target
 from omicsfm.metrics.targets import CompetingTarget, SurvivalTarget, Target
 

@@ -27,7 +27,7 @@ from omicsfm.data.collate import BatchReader
 from omicsfm.data.covariates import CLINICAL
 from omicsfm.data.folds import make_split
 from omicsfm.data.histories import Histories
-from omicsfm.evaluation.forecast_task import ForecastTask
+from omicsfm.evaluation.forecast.task import ForecastTask
 from omicsfm.evaluation.methods import Test, Train
 from omicsfm.evaluation.pretrained import NAME
 from omicsfm.inference import batches, reader_for

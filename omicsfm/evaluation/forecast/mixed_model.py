@@ -14,8 +14,8 @@ from jaxtyping import Float, Int
 
 from omicsfm.baselines.base import Predicted
 from omicsfm.data.covariates import CLINICAL
-from omicsfm.evaluation.forecast_baselines import OfForecasts
-from omicsfm.evaluation.forecast_task import ForecastTask, as_forecast
+from omicsfm.evaluation.forecast.baselines import OfForecasts
+from omicsfm.evaluation.forecast.task import ForecastTask, as_forecast
 from omicsfm.evaluation.methods import Test, Train
 from omicsfm.evaluation.task import Task
 

@@ -21,7 +21,7 @@ from omicsfm.data.covariates import CLINICAL
 from omicsfm.data.splits import Split
 from omicsfm.data.store import OmicsStore
 from omicsfm.errors import InputError, closest
-from omicsfm.evaluation.arms import FewerLabels, OfModalities, PermutedLabels
+from omicsfm.evaluation.ablation.arms import FewerLabels, OfModalities, PermutedLabels
 from omicsfm.evaluation.benchmark import run_benchmark, write_json
 from omicsfm.evaluation.methods import Method, baseline_methods
 from omicsfm.evaluation.pretrained import Encoders, Pretrained, adaptation_named, make_encoders

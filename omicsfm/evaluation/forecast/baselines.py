@@ -17,7 +17,7 @@ from jaxtyping import Float
 from omicsfm.baselines.base import Predicted
 from omicsfm.baselines.penalised import LinearFit, fit_penalised
 from omicsfm.baselines.preprocess import to_matrices
-from omicsfm.evaluation.forecast_task import ForecastTask, as_forecast
+from omicsfm.evaluation.forecast.task import ForecastTask, as_forecast
 from omicsfm.evaluation.methods import Test, Train
 from omicsfm.evaluation.task import Task
 from omicsfm.metrics.targets import QuantityTarget

@@ -24,9 +24,9 @@ from omicsfm.baselines.penalised import fit_penalised
 from omicsfm.baselines.stack import stack
 from omicsfm.checkpoint import Checkpoint
 from omicsfm.data.groups import inner_groups
-from omicsfm.evaluation.forecast_baselines import line_through_last
-from omicsfm.evaluation.forecast_encoders import forecast_encoders
-from omicsfm.evaluation.forecast_task import ForecastTask, as_forecast
+from omicsfm.evaluation.forecast.baselines import line_through_last
+from omicsfm.evaluation.forecast.encoders import forecast_encoders
+from omicsfm.evaluation.forecast.task import ForecastTask, as_forecast
 from omicsfm.evaluation.methods import Test, Train
 from omicsfm.evaluation.pretrained import NAME, Pretrained
 from omicsfm.evaluation.task import Task

@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from omicsfm.data.splits import Split
 from omicsfm.errors import InputError
-from omicsfm.evaluation.forecast_task import ForecastTask
+from omicsfm.evaluation.forecast.task import ForecastTask
 from omicsfm.evaluation.predictions import write_parquet
 from omicsfm.evaluation.pretrained import Encoders
 from omicsfm.inference import evidence, reader_for

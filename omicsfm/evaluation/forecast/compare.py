@@ -7,11 +7,11 @@ from typing import Any
 from omicsfm.data.splits import Split
 from omicsfm.errors import InputError, closest
 from omicsfm.evaluation.benchmark import run_benchmark
-from omicsfm.evaluation.forecast_baselines import LastAndOmics, LastObservation, LinearLast
-from omicsfm.evaluation.forecast_stack import forecast_stack
-from omicsfm.evaluation.forecast_task import ForecastTask
+from omicsfm.evaluation.forecast.baselines import LastAndOmics, LastObservation, LinearLast
+from omicsfm.evaluation.forecast.mixed_model import MixedModel
+from omicsfm.evaluation.forecast.stack import forecast_stack
+from omicsfm.evaluation.forecast.task import ForecastTask
 from omicsfm.evaluation.methods import Method, baseline_methods
-from omicsfm.evaluation.mixed_model import MixedModel
 from omicsfm.evaluation.pretrained import NAME
 
 _OWN = {method.name: method for method in (LastObservation(), LinearLast(), LastAndOmics(), MixedModel())}

@@ -16,7 +16,7 @@ from omicsfm.baselines.multi_ridge import fit_multi_ridge
 from omicsfm.checkpoint import Checkpoint
 from omicsfm.data.collate import BatchReader
 from omicsfm.errors import InputError, closest
-from omicsfm.evaluation.hidden import HiddenModality
+from omicsfm.evaluation.imputation.hidden import HiddenModality
 from omicsfm.evaluation.pretrained import NAME, Encoders
 from omicsfm.inference import reader_for
 

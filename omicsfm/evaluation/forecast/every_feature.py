@@ -17,9 +17,9 @@ from jaxtyping import Float
 
 from omicsfm.data.splits import Split
 from omicsfm.evaluation.benchmark import provenance, write_json
-from omicsfm.evaluation.forecast_encoders import unseen
-from omicsfm.evaluation.forecast_features import LAST, FeatureForecast, forecast_features
-from omicsfm.evaluation.forecast_task import ForecastTask
+from omicsfm.evaluation.forecast.encoders import unseen
+from omicsfm.evaluation.forecast.features import LAST, FeatureForecast, forecast_features
+from omicsfm.evaluation.forecast.task import ForecastTask
 from omicsfm.evaluation.predictions import write_parquet
 from omicsfm.evaluation.pretrained import NAME, Encoders
 from omicsfm.metrics.bootstrap import draw_resamples, percentile_interval

@@ -14,7 +14,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from omicsfm.contracts import OutcomeSpec
-from omicsfm.evaluation.landmark_task import Landmark
+from omicsfm.evaluation.landmark.task import Landmark
 from omicsfm.evaluation.predictions import CURVE, INCIDENCE, read_truth
 from omicsfm.metrics import SurvivalCurves, horizon
 from omicsfm.metrics.bootstrap import Resamples, draw_resamples, percentile_interval
