@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -178,10 +179,18 @@ class Batch:
 class Tokens:
     """The features of each visit, all modalities joined: who each is, and what its value says."""
 
-    identity: Float[Tensor, "visits tokens dim"]
+    feature: Int[Tensor, "visits tokens"]
+    """Row of ``identities``; any in padding."""
+    identities: Float[Tensor, "all_features dim"]
+    """Who every feature of the model is, whatever its value: the same for all visits."""
     value: Float[Tensor, "visits tokens dim"]
     mask: Bool[Tensor, "visits tokens"]
     """True for a token the encoder may attend to."""
+
+    @property
+    def identity(self) -> Float[Tensor, "visits tokens dim"]:
+        """Who the feature of each token is."""
+        return F.embedding(self.feature, self.identities)
 
 
 @dataclass(frozen=True)
@@ -190,6 +199,8 @@ class Encoded:
 
     latents: Float[Tensor, "visits latents dim"]
     visit: Float[Tensor, "visits embedding"]
+    summary: Float[Tensor, "visits dim"]
+    """The embedding brought to the width of a feature's loading, for the decoders."""
     profile: Float[Tensor, "visits all_features"]
     """Visible values of every modality in the order of its features, 0 (the training median) where there is none."""
     trajectory: Float[Tensor, "visits state"] | None = None

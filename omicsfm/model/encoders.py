@@ -34,18 +34,23 @@ class PerceiverEncoder(nn.Module):
 
     def forward(self, tokens: Tokens) -> Float[Tensor, "visits latents dim"]:
         """The latents of each visit after reading its visible tokens."""
-        visits = len(tokens.mask)
-        front = self.nothing.expand(visits, -1, -1)
-        read = F.scaled_dot_product_attention(
-            self.latents.expand(visits, 1, -1, -1),  # one head, as an axis: the fused kernel asks for it
-            torch.cat([front, tokens.identity], dim=1)[:, None],
-            torch.cat([torch.zeros_like(front), tokens.value], dim=1)[:, None],
-            attn_mask=_with_front(tokens.mask, 1)[:, None, None, :],
-        )
-        latents = self.gain * read.squeeze(1)
+        weights = self._weights(tokens)
+        latents = self.gain * (weights.mT.to(tokens.value.dtype) @ tokens.value)
         for block in self.blocks:
             latents = block(latents)
         return latents
+
+    def _weights(self, tokens: Tokens) -> Float[Tensor, "visits tokens latents"]:
+        """How much of each token each latent reads: 0 where it is not visible, up to 1 in sum.
+
+        A latent scores every feature once for the whole batch; a visit looks its own up, and no key is copied.
+        """
+        keys = torch.cat([tokens.identities, self.nothing[0]])
+        scores = (keys @ self.latents.mT).float() * self.dim**-0.5  # all features and nothing, latents
+        nothing, hidden = len(keys) - 1, len(keys)
+        row = F.pad(torch.where(tokens.mask, tokens.feature, hidden), (1, 0), value=nothing)
+        table = torch.cat([scores, scores.new_full((1, self.num_latents), -torch.inf)])
+        return F.embedding(row, table).softmax(dim=1)[:, 1:]
 
 
 class TransformerEncoder(nn.Module):

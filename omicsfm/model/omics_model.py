@@ -67,8 +67,10 @@ class OmicsModel(nn.Module):
     def tokenize(self, batch: Batch) -> Tokens:
         """The tokens of every modality joined, masked to what the encoder may see."""
         pairs = [(parts.tokenizer, batch.measurements[name]) for name, parts in self.modalities.items()]
+        first = accumulate((tokenizer.num_features for tokenizer, _ in pairs), initial=0)
         return Tokens(
-            identity=torch.cat([tokenizer.identify(m.feature_ids) for tokenizer, m in pairs], dim=1),
+            feature=torch.cat([m.feature_ids + start for (_, m), start in zip(pairs, first, strict=False)], dim=1),
+            identities=torch.cat([tokenizer.joined_identities() for tokenizer, _ in pairs]),
             value=torch.cat([tokenizer(m) for tokenizer, m in pairs], dim=1),
             mask=torch.cat([m.visible for _, m in pairs], dim=1),
         )
@@ -82,7 +84,14 @@ class OmicsModel(nn.Module):
         if self.trajectory is not None:
             state = self.trajectory(visit, batch.participant, batch.time_days, batch.age_years)
         visible = None if self.imputer is None else self._visible(batch)
-        return Encoded(latents=latents, visit=visit, profile=self.profile(batch), trajectory=state, visible=visible)
+        return Encoded(
+            latents=latents,
+            visit=visit,
+            summary=self.summary(visit),
+            profile=self.profile(batch),
+            trajectory=state,
+            visible=visible,
+        )
 
     def decode(self, encoded: Encoded, modality: str, feature_ids: Int[Tensor, "visits features"]) -> Any:
         """The distribution of the value of each asked feature, in model scale."""
@@ -90,7 +99,7 @@ class OmicsModel(nn.Module):
             raise KeyError(f"modality '{modality}' is not in the model; {closest(modality, self.modalities)}")
         parts = self.modalities[modality]
         said = parts.decoder(
-            self.summary(encoded.visit),
+            encoded.summary,
             parts.tokenizer.loading.weight,
             parts.tokenizer.identities(),
             feature_ids,

@@ -8,8 +8,7 @@ from something a linear model could use, and training adds to it.
 import math
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from omicsfm.contracts import Measurement
@@ -62,9 +61,9 @@ class ContinuousTokenizer(nn.Module):
         """Who every feature is, within its modality."""
         return self.identity.weight if self.prior is None else self.identity.weight + self.prior()
 
-    def identify(self, feature_ids: Int[Tensor, "visits features"]) -> Float[Tensor, "visits features dim"]:
-        """Who each feature is: the same whatever its value."""
-        return F.embedding(feature_ids, self.identities()) + self.modality
+    def joined_identities(self) -> Float[Tensor, "all_features dim"]:
+        """Who every feature is, among those of all modalities."""
+        return self.identities() + self.modality
 
     def forward(self, measurement: Measurement) -> Float[Tensor, "visits features dim"]:
         """What each feature's value says; meaningless, and to be masked, where the feature is not visible."""

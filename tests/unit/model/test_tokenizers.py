@@ -38,15 +38,14 @@ def test_a_detection_limit_says_something_else_than_the_value_itself(tokenizer, 
 
 def test_features_with_one_value_differ_in_value_and_identity(tokenizer, measurement) -> None:
     value = tokenizer(replace(measurement, values=torch.ones(2, 5)))[0]
-    identity = tokenizer.identify(measurement.feature_ids)[0]
+    identity = tokenizer.joined_identities()
     for a in range(5):
         for b in range(a):
             assert not torch.allclose(value[a], value[b])
             assert not torch.allclose(identity[a], identity[b])
 
 
-def test_two_modalities_identify_the_same_feature_number_differently(tokenizer, measurement) -> None:
+def test_two_modalities_identify_the_same_feature_number_differently(tokenizer) -> None:
     other = ContinuousTokenizer(num_features=5, dim=4, num_frequencies=3)
     other.identity.load_state_dict(tokenizer.identity.state_dict())
-    ids = measurement.feature_ids
-    assert not torch.allclose(tokenizer.identify(ids), other.identify(ids))
+    assert not torch.allclose(tokenizer.joined_identities(), other.joined_identities())
