@@ -9,7 +9,7 @@ from omicsfm.errors import InputError, closest
 from omicsfm.evaluation.benchmark import run_benchmark
 from omicsfm.evaluation.forecast.baselines import LastAndOmics, LastObservation, LinearLast
 from omicsfm.evaluation.forecast.mixed_model import MixedModel
-from omicsfm.evaluation.forecast.stack import forecast_stack
+from omicsfm.evaluation.forecast.stack import LAST_VISIT, forecast_stacks
 from omicsfm.evaluation.forecast.task import ForecastTask
 from omicsfm.evaluation.methods import Method, baseline_methods
 from omicsfm.evaluation.pretrained import NAME
@@ -30,15 +30,19 @@ def forecast_methods(
         InputError: A name is not known, the checkpoint does not open, or an override names no key.
     """
     found: list[Method] = []
-    for name in DEFAULT if names is None else names:
+    asked = list(DEFAULT if names is None else names)
+    ours = forecast_stacks(asked, overrides, checkpoint=checkpoint)
+    for name in asked:
         if name in _OWN:
             found.append(_OWN[name])
-        elif name == NAME:
-            found.append(forecast_stack(overrides, checkpoint=checkpoint))
+        elif name in ours:
+            found.append(ours[name])
         elif name.partition("[")[0] == OMICS:
             found += baseline_methods([name], task)
         else:
-            raise InputError(f"--methods: '{name}' is not a method of a forecast; {closest(name, DEFAULT)}.")
+            raise InputError(
+                f"--methods: '{name}' is not a method of a forecast; {closest(name, (*DEFAULT, LAST_VISIT))}."
+            )
     return found
 
 

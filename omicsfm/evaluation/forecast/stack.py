@@ -2,14 +2,15 @@
 
     the line            through the last value, alone
     + past              what its square, the change before it and the time ahead explain of the rest
-    + modality          what one modality of the last visit, or all of them, explain of the rest
-    + state             the quantity as the omics of the last visits say it is. That model learns from *every* training
-                        visit, so it knows more visits than there are pairs to learn from
-    + embedding         what a probe on the pretrained embedding of the last visit explains of the rest
-    + trajectory        the same of the pretrained state of the whole history
+    + state             that, and the quantity as the omics of the last visits say it is (``states.py``). Those models
+                        learn from *every* training visit, so they know more visits than there are pairs to learn from
+    + ... + modality    what one modality of the last visit, or all of them, explain of what past and state leave
+    + ... + embedding   the same of the pretrained embedding of the last visit
+    + ... + trajectory  the same of the pretrained state of the whole history
 
-A weight of one for the first is a line through the last observation, and all weights come from predictions of training
-participants that a member had not seen: the stack loses to the line by no more than the choice of weights costs.
+All weights come from predictions of training participants that a member had not seen, and what the members together
+say beyond the line counts as far as it can be told from chance (``belief.py``): where nothing is there to be learnt,
+or too few to learn it from, the stack is the line.
 """
 
 from collections.abc import Sequence
@@ -25,19 +26,23 @@ from omicsfm.baselines.stack import stack
 from omicsfm.checkpoint import Checkpoint
 from omicsfm.data.groups import inner_groups
 from omicsfm.evaluation.forecast.baselines import line_through_last
+from omicsfm.evaluation.forecast.belief import belief, cross_stacked
 from omicsfm.evaluation.forecast.encoders import forecast_encoders
+from omicsfm.evaluation.forecast.states import measured_at, states_of
 from omicsfm.evaluation.forecast.task import ForecastTask, as_forecast
 from omicsfm.evaluation.methods import Test, Train
-from omicsfm.evaluation.pretrained import NAME, Pretrained
+from omicsfm.evaluation.pretrained import NAME, Encoders, Pretrained
 from omicsfm.evaluation.task import Task
 from omicsfm.inference import evidence, reader_for
 from omicsfm.metrics.targets import QuantityTarget
 
 PULL = 3.0
 """Less than where a stack has no line to begin at: here no member can be far off."""
-REMEMBERED = 2
-"""Past values, and past states, that a member sees."""
-EMBEDDINGS = ("embedding", "trajectory")
+LAST_VISIT = f"{NAME}[last_visit]"
+VISITS_READ = {NAME: 2, LAST_VISIT: 1}
+"""Past values, and past states, that the members read; the second shows what the visits before the last one add."""
+TRAJECTORY = "trajectory"
+EMBEDDINGS = ("embedding", TRAJECTORY)
 """Parts of the evidence that a network made; the others are measured values."""
 
 
@@ -52,6 +57,11 @@ class _Voice:
 class ForecastStack(Pretrained):
     """A pretrained encoder's evidence of each visit, the past values of the quantity, and linear models of both."""
 
+    def __init__(self, *, name: str, encoders: Encoders, remembered: int) -> None:
+        """``remembered`` is how many visits, from the last back, the members read: with 1 the last visit alone."""
+        super().__init__(name=name, encoders=encoders, adaptation={"remembered": remembered})
+        self._remembered = remembered
+
     def begin_fold(self, task: Task, train: Train, *, seed: int) -> None:
         """Pretrain on all visits of the fold's training participants."""
         self._opened = self._encoders.of_fold(task, train, seed=seed)
@@ -61,33 +71,46 @@ class ForecastStack(Pretrained):
         assert self._opened is not None, "begin_fold comes first"
         if not self._encoders.config["data"]["allow_seen"]:
             self._refuse_seen(self._opened, task, test)
-        voices = _Fold(as_forecast(task), train, test, self._opened, seed).voices()
-        stacked = stack(np.stack([voice.held_out for voice in voices])[:, :, None], task.target[train], pull=PULL)
-        return Predicted(stacked.combine(np.stack([voice.test for voice in voices])[:, :, None])[:, 0])
+        fold = _Fold(as_forecast(task), train, test, self._opened, seed, remembered=self._remembered)
+        voices, target, groups = fold.voices(), fold.target, fold.groups
+        held_out = np.stack([voice.held_out for voice in voices])[:, :, None]
+        line, rest = voices[0], target.value - voices[0].held_out
+        said = stack(held_out, target, pull=PULL).combine(np.stack([voice.test for voice in voices])[:, :, None])
+        share = belief(cross_stacked(held_out, target, groups, seed=seed, pull=PULL) - line.held_out, rest, groups)
+        return Predicted(line.test + share * (said[:, 0] - line.test))
 
 
-def forecast_stack(overrides: Sequence[str] = (), *, checkpoint: Path | None = None) -> ForecastStack:
-    """The method; ``overrides`` are key=value of the training config. Without a ``checkpoint`` each fold pretrains.
+def forecast_stacks(
+    names: Sequence[str], overrides: Sequence[str] = (), *, checkpoint: Path | None = None
+) -> dict[str, ForecastStack]:
+    """The methods among ``names`` by name, which share each fold's encoder; ``overrides`` are key=value of the training
+    config. Without a ``checkpoint`` each fold pretrains.
 
     Raises:
         InputError: The checkpoint does not open, or an override names no key.
     """
-    return ForecastStack(name=NAME, encoders=forecast_encoders(overrides, checkpoint=checkpoint), adaptation={})
+    asked = [name for name in names if name in VISITS_READ]
+    if not asked:
+        return {}
+    encoders = forecast_encoders(overrides, checkpoint=checkpoint)
+    return {name: ForecastStack(name=name, encoders=encoders, remembered=VISITS_READ[name]) for name in asked}
 
 
 class _Fold:
     """The members of one fold."""
 
-    def __init__(self, task: ForecastTask, train: Train, test: Test, opened: Checkpoint, seed: int) -> None:
+    def __init__(
+        self, task: ForecastTask, train: Train, test: Test, opened: Checkpoint, seed: int, *, remembered: int
+    ) -> None:
         self._task, self._train, self._test, self._seed = task, train, test, seed
-        self._target, self._groups = task.target[train], task.inner_groups(train)
-        self._remembered = _remembered_rows(task)
+        self.target, self.groups = task.target[train], task.inner_groups(train)
+        self._remembered = _remembered_rows(task, remembered)
         self._learnt = _rows_with_value(task, train, test)
         self._read = np.union1d(self._learnt, self._remembered)
         self._known = evidence(opened.model, reader_for(opened, task.store), self._read).astype(np.float64)
-        self._places = opened.model.evidence
+        self._places = {n: at for n, at in opened.model.evidence.items() if remembered > 1 or n != TRAJECTORY}
         self._line, self._at_line = line_through_last(task, train, seed=seed)
-        self._past = _past_design(task, train)
+        self._past = _past_design(task, train, remembered)
 
     def voices(self) -> list[_Voice]:
         """Every member, the line alone first."""
@@ -96,46 +119,46 @@ class _Fold:
         alone = [[name] for name in measured] if len(measured) > 1 else []
         embedded = [[name] for name in EMBEDDINGS if name in self._places]
         parts = [*([measured] if measured else []), *alone, *embedded]
-        said = [
-            self._past,
-            *(np.concatenate([own[:, self._places[name]] for name in names], axis=1) for names in parts),
-        ]
-        if measured and len(self._learnt):
-            said.append(np.concatenate([self._past, self._states(measured)], axis=1))
         line = _Voice(self._line.held_out[:, 0], self._at_line[self._test])
-        return [line, *(self._corrected(line, features) for features in said)]
+        voices = [line, self._corrected(line, self._past)]
+        if measured and len(self._learnt):
+            voices.append(self._corrected(line, np.concatenate([self._past, self._states(measured)], axis=1)))
+        history = voices[-1]
+        said = [np.concatenate([own[:, self._places[name]] for name in names], axis=1) for names in parts]
+        return [*voices, *(self._corrected(history, features) for features in said)]
 
-    def _corrected(self, line: _Voice, features: Float[np.ndarray, "rows features"]) -> _Voice:
-        """The line, and what the features explain of what it leaves; a correction larger than any of a training
+    def _corrected(self, begun: _Voice, features: Float[np.ndarray, "rows features"]) -> _Voice:
+        """A member, and what the features explain of what it leaves; a correction larger than any of a training
         participant is not believed, such as where another year measured in other units.
         """
-        rest = QuantityTarget(self._target.value - line.held_out)
-        fit = fit_penalised(features[self._train], rest, groups=self._groups, seed=self._seed)
+        rest = QuantityTarget(self.target.value - begun.held_out)
+        fit = fit_penalised(features[self._train], rest, groups=self.groups, seed=self._seed)
         held_out = fit.held_out[:, 0]
         correction = np.clip(fit.predict(features[self._test]), held_out.min(), held_out.max())
-        return _Voice(line.held_out + held_out, line.test + correction)
+        return _Voice(begun.held_out + held_out, begun.test + correction)
 
     def _states(self, measured: Sequence[str]) -> Float[np.ndarray, "rows states"]:
         """The quantity at the last visit, as its omics say, and how that changed since the visits before."""
-        columns = np.concatenate([np.arange(self._places[n].start, self._places[n].stop) for n in measured])
-        learnt = self._at(self._learnt)[:, columns]
-        visits, together = self._task.store.visits, self._task.together
-        groups = inner_groups(visits, together, train=self._learnt)[self._learnt]
-        target = QuantityTarget(self._task.known[self._learnt])
-        fit = fit_penalised(learnt, target, groups=groups, seed=self._seed)
-        state = fit.predict(self._known[:, columns])
-        state[np.searchsorted(self._read, self._learnt)] = fit.held_out[:, 0]  # as little known as a test visit's
-        path = state[np.searchsorted(self._read, self._remembered)]
+        task, read = self._task, self._read
+        state = states_of(
+            {name: self._known[:, self._places[name]] for name in measured},
+            {name: measured_at(task.store, name, read) for name in measured},
+            np.searchsorted(read, self._learnt),
+            task.known[self._learnt],
+            groups=inner_groups(task.store.visits, task.together, train=self._learnt)[self._learnt],
+            seed=self._seed,
+        )
+        path = state[np.searchsorted(read, self._remembered)]
         return np.concatenate([path[:, :1], -np.diff(path, axis=1)], axis=1)
 
     def _at(self, rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "rows evidence"]:
         return self._known[np.searchsorted(self._read, rows)]
 
 
-def _remembered_rows(task: ForecastTask) -> Int[np.ndarray, "rows remembered"]:
+def _remembered_rows(task: ForecastTask, count: int) -> Int[np.ndarray, "rows remembered"]:
     """The last visits of each history, the newest first; the earliest again where there are no more."""
     previous, rows = task.histories.previous, [task.rows]
-    for _ in range(REMEMBERED - 1):
+    for _ in range(count - 1):
         before = previous[rows[-1]]
         rows.append(np.where(before >= 0, before, rows[-1]))
     return np.stack(rows, axis=1)
@@ -149,11 +172,11 @@ def _rows_with_value(task: ForecastTask, train: Train, test: Test) -> Int[np.nda
     return np.flatnonzero(allowed & trained & ~np.isnan(task.known))
 
 
-def _past_design(task: ForecastTask, train: Train) -> Float[np.ndarray, "rows columns"]:
+def _past_design(task: ForecastTask, train: Train, count: int) -> Float[np.ndarray, "rows columns"]:
     """The last value, its square, its change, whether it is known, how old it is and how far ahead is looked, where
     these tell rows apart; none beyond what a training participant has.
     """
-    values, days = task.past(REMEMBERED)
+    values, days = task.past(count)
     last, unknown = values[:, 0], np.isnan(values[:, 0])
     middle = np.nanmedian(last[train]) if (~unknown[train]).any() else 0.0
     last = np.where(unknown, middle, last)

@@ -12,9 +12,11 @@ from omicsfm.baselines.multi_ridge import fit_multi_ridge
 from omicsfm.data.folds import make_split
 from omicsfm.data.store import OmicsStore
 from omicsfm.errors import InputError
+from omicsfm.evaluation.forecast.belief import belief, cross_stacked
 from omicsfm.evaluation.forecast.compare import forecast_methods
 from omicsfm.evaluation.forecast.features import convex_weights
 from omicsfm.evaluation.forecast.mixed_model import _fit, _own_intercept
+from omicsfm.evaluation.forecast.states import states_of
 from omicsfm.evaluation.forecast.task import every_feature_task, forecast_task, quantity_of
 from omicsfm.metrics.targets import QuantityTarget
 from omicsfm.scripts import forecast as script
@@ -146,6 +148,48 @@ def test_weights_go_to_the_member_that_errs_least() -> None:
     weights = convex_weights([small, large])
     assert weights.sum() == pytest.approx(1.0)
     assert weights[0] > 0.9
+
+
+def test_a_missing_assay_does_not_draw_the_state_of_a_visit_to_the_mean() -> None:
+    generator = np.random.default_rng(0)
+    truth = generator.normal(size=240)
+    values = {name: truth[:, None] + generator.normal(scale=0.3, size=(240, 6)) for name in ("a", "b")}
+    measured = {"a": np.ones(240, dtype=bool), "b": generator.random(240) < 0.6}
+    values["b"][~measured["b"]] = 0.0
+    state = states_of(values, measured, np.arange(160), truth[:160], groups=np.arange(160) // 2, seed=0)
+    new = np.arange(240) >= 160
+    for part in (new & measured["b"], new & ~measured["b"]):
+        assert np.polyfit(truth[part], state[part], 1)[0] == pytest.approx(1.0, abs=0.1)
+    assert np.corrcoef(truth[:160], state[:160])[0, 1] < 0.999  # held out, not fitted
+
+
+def test_a_correction_counts_as_far_as_it_can_be_told_from_chance() -> None:
+    generator = np.random.default_rng(0)
+    people = np.repeat(np.arange(100), 2)
+    correction = generator.normal(size=200)
+    assert belief(correction, correction + generator.normal(size=200), people) > 0.8
+    assert belief(correction, generator.normal(size=200), people) < 0.1
+    assert belief(correction, -correction, people) == 0.0
+    assert belief(np.zeros(200), correction, people) == 0.0
+
+
+def test_weights_of_a_group_are_chosen_without_it() -> None:
+    generator = np.random.default_rng(0)
+    target, people = QuantityTarget(generator.normal(size=60)), np.repeat(np.arange(20), 3)
+    held_out = target.value[None, :, None] + generator.normal(size=(3, 60, 1))
+    said = cross_stacked(held_out, target, people, seed=0, pull=1.0)
+    value = target.value.copy()
+    value[people == 4] += 50.0
+    np.testing.assert_allclose(
+        cross_stacked(held_out, QuantityTarget(value), people, seed=0, pull=1.0)[people == 4], said[people == 4]
+    )
+
+
+def test_the_last_visit_alone_is_a_method_of_its_own(small_store) -> None:
+    cut, train, test = sides(forecast_task(small_store, "score"))
+    methods = forecast_methods(["omicsfm", "omicsfm[last_visit]"], cut, overrides=SMALL)
+    assert [method.config()["adaptation"] for method in methods] == [{"remembered": 2}, {"remembered": 1}]
+    assert np.isfinite(predicted(cut, methods[1:], train, test)["omicsfm[last_visit]"]).all()
 
 
 def run(*arguments: str) -> None:
