@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import EarlyStopping
+from pytorch_lightning.strategies import Strategy
 from torch import Tensor
 from tqdm import tqdm
 
 from omicsfm import distributed
-from omicsfm.training.fully_sharded import unshard
 from omicsfm.training.speed import Speed
 
 VALIDATION_LOSS = "val/loss"
+MODEL = "model."
+"""Before the names of the model's weights among those of a training."""
 
 
 class BestWeights(pl.Callback):
@@ -32,7 +33,7 @@ class BestWeights(pl.Callback):
         loss = float(trainer.callback_metrics[VALIDATION_LOSS])
         if loss < self.loss:
             self.loss, self.epoch = loss, trainer.current_epoch
-            self.weights = whole_state(pl_module.model)
+            self.weights = whole_state(trainer.strategy)
 
     def state_dict(self) -> dict[str, Any]:
         return {"loss": self.loss, "epoch": self.epoch, "weights": self.weights}
@@ -140,6 +141,11 @@ class Export(pl.Callback):
             self.write(self.best.weights, self.best.epoch, self.best.loss)
 
 
-def whole_state(model: torch.nn.Module) -> dict[str, Tensor]:
-    """A copy of the weights in host memory on every process, gathered where they are sharded."""
-    return {name: unshard(tensor.detach()).cpu().clone() for name, tensor in model.state_dict().items()}
+def whole_state(strategy: Strategy) -> dict[str, Tensor]:
+    """A copy of the model's weights in host memory on every process, gathered where they are sharded."""
+    whole = strategy.lightning_module_state_dict().items()
+    return {
+        name.removeprefix(MODEL): tensor.detach().to("cpu", copy=True)
+        for name, tensor in whole
+        if name.startswith(MODEL)
+    }

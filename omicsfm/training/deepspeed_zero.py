@@ -1,13 +1,17 @@
 """DeepSpeed ZeRO with the resume file of a single process, on GPUs or on CPUs."""
 
+import logging
+import math
 import os
 from collections.abc import Mapping
 from datetime import timedelta
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, cast
 
 import torch
 from pytorch_lightning.strategies import DeepSpeedStrategy, Strategy
+from torch import Tensor
+from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from omicsfm.errors import InputError
@@ -18,27 +22,41 @@ BUCKET = 50_000_000
 """Elements communicated at once, 200 MB in float32."""
 
 
-def zero_strategy(*, stage: int, timeout: timedelta) -> Strategy:
-    """DeepSpeed at ``stage`` 1 or 2, over NCCL where there are GPUs and over gloo elsewhere.
+def zero_strategy(*, stage: int, offload: bool, whole_below: int, timeout: timedelta) -> Strategy:
+    """DeepSpeed at ``stage`` 1 to 3, over NCCL where there are GPUs and over gloo elsewhere.
 
     Raises:
-        InputError: DeepSpeed is not installed, or the stage is another.
+        InputError: DeepSpeed is not installed, or there is no such stage.
     """
-    if stage not in (1, 2):
-        raise InputError(f"trainer.strategy.stage is {stage}; expected 1 or 2. To shard parameters take trainer=fsdp.")
+    if stage not in (1, 2, 3):
+        raise InputError(f"trainer.strategy.stage is {stage}; expected 1, 2 or 3.")
     if find_spec("deepspeed") is None:
-        raise InputError("trainer=deepspeed_zero2 needs DeepSpeed: DS_BUILD_OPS=0 pip install 'omicsfm[deepspeed]'.")
+        raise InputError("trainer=deepspeed_* needs DeepSpeed: DS_BUILD_OPS=0 pip install 'omicsfm[deepspeed]'.")
     common: dict[str, Any] = {
         "stage": stage,
         "timeout": timeout,
+        "offload_optimizer": offload,
+        "offload_parameters": offload and stage == 3,
+        "logging_level": logging.ERROR,  # its warnings are about modules it cannot look into: see deepspeed_zero3.py
         "logging_batch_size_per_gpu": 1,  # batches are made by our sampler: there is no size for DeepSpeed to find
         "allgather_bucket_size": BUCKET,
         "reduce_bucket_size": BUCKET,
     }
-    if torch.cuda.is_available():
-        return ZeroStrategy(**common)
-    os.environ["DS_ACCELERATOR"] = "cpu"
-    return ZeroOnCPU(**common, process_group_backend="gloo", overlap_comm=False)
+    on_gpu = torch.cuda.is_available()
+    if not on_gpu:
+        os.environ["DS_ACCELERATOR"] = "cpu"
+        common |= {"process_group_backend": "gloo", "overlap_comm": False}
+    if stage < 3:
+        strategy: DeepSpeedStrategy = ZeroStrategy(**common) if on_gpu else ZeroOnCPU(**common)
+    else:
+        from omicsfm.training.deepspeed_zero3 import Zero3OnCPU, Zero3Strategy
+
+        strategy = Zero3Strategy(**common) if on_gpu else Zero3OnCPU(**common)
+    assert isinstance(strategy.config, dict)
+    if stage == 3:
+        strategy.config["zero_optimization"]["stage3_param_persistence_threshold"] = whole_below
+    strategy.config["zero_force_ds_cpu_optimizer"] = False  # torch's AdamW needs no compiler on the machine
+    return strategy
 
 
 class ZeroStrategy(DeepSpeedStrategy):
@@ -48,7 +66,7 @@ class ZeroStrategy(DeepSpeedStrategy):
     """
 
     clips_gradients = True
-    """Inside its own step, before anything could be left out."""
+    """Inside its own step; ``_judge_steps`` lets the module look at the norm before it is taken."""
 
     def _configure_launcher(self) -> None:
         """Also refuses a precision that DeepSpeed would reach by casting the model: the export would be cast too."""
@@ -63,49 +81,80 @@ class ZeroStrategy(DeepSpeedStrategy):
     def lightning_restore_optimizer(self) -> bool:
         return True
 
+    def setup(self, trainer: Any) -> None:
+        super().setup(trainer)
+        self._judge_steps()
+
     def load_model_state_dict(self, checkpoint: Mapping[str, Any], strict: bool = True) -> None:
         assert self.lightning_module is not None
         self.lightning_module.load_state_dict(checkpoint["state_dict"], strict=strict)
         self._zero.refresh_fp32_params()
 
     def optimizer_state(self, optimizer: Optimizer) -> dict[str, Any]:
-        from deepspeed.utils import safe_get_full_optimizer_state
-
-        self._link_moments()
         state: dict[int, dict[str, Any]] = {}
-        groups = []
-        for parameters, group in zip(self._zero.bit16_groups, self._zero.optimizer.param_groups, strict=True):
-            numbers = list(range(len(state), len(state) + len(parameters)))
-            step = self._zero.optimizer.state[group["params"][0]]["step"]
-            for number, parameter in zip(numbers, parameters, strict=True):
-                moments = {key: safe_get_full_optimizer_state(parameter, key).cpu() for key in MOMENTS}
-                state[number] = {"step": step.clone().cpu(), **moments}
-            groups.append({**group, "params": numbers})
+        groups: list[dict[str, Any]] = []
+        known = self._zero.optimizer.state  # nothing before the first step
+        if known:
+            self._link_moments()
+        first = 0
+        for (parameters, flat), group in zip(self._shares(), self._zero.optimizer.param_groups, strict=True):
+            groups.append({**group, "params": list(range(first, first + len(parameters)))})
+            first += len(parameters)
+            for number, parameter in zip(groups[-1]["params"], parameters, strict=True):
+                if known:
+                    moments = {key: self._whole_moment(parameter, key).cpu() for key in MOMENTS}
+                    state[number] = {"step": known[flat]["step"].clone().cpu(), **moments}
         return {"state": state, "param_groups": groups}
 
     def load_optimizer_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
-        from deepspeed.utils import safe_set_full_optimizer_state
-
         (saved,) = checkpoint["optimizer_states"]
         groups = self._zero.optimizer.param_groups
-        for group, saved_group in zip(groups, saved["param_groups"], strict=True):
+        for (_, flat), group, saved_group in zip(self._shares(), groups, saved["param_groups"], strict=True):
             group.update({key: value for key, value in saved_group.items() if key != "params"})
-            (flat,) = group["params"]  # this process's share of all parameters of the group, end to end
-            step = saved["state"][saved_group["params"][0]]["step"]
-            moments = {key: torch.zeros_like(flat) for key in MOMENTS}
-            self._zero.optimizer.state[flat] = {"step": step.clone(), **moments}
+            if saved["state"]:
+                step = saved["state"][saved_group["params"][0]]["step"]
+                moments = {key: torch.zeros_like(flat) for key in MOMENTS}
+                self._zero.optimizer.state[flat] = {"step": step.to(flat.device, copy=True), **moments}
+        if not saved["state"]:
+            return
         self._link_moments()
-        for parameters, saved_group in zip(self._zero.bit16_groups, saved["param_groups"], strict=True):
+        for (parameters, _), saved_group in zip(self._shares(), saved["param_groups"], strict=True):
             for parameter, number in zip(parameters, saved_group["params"], strict=True):
                 for key in MOMENTS:
-                    value = saved["state"][number][key].to(parameter.device)
-                    safe_set_full_optimizer_state(parameter, value, key)
+                    self._set_moment(parameter, key, saved["state"][number][key].to(parameter.device))
 
     def save_checkpoint(self, checkpoint: dict[str, Any], filepath: Any, storage_options: Any = None) -> None:
         Strategy.save_checkpoint(self, checkpoint, filepath, storage_options)
 
     def load_checkpoint(self, checkpoint_path: Any, weights_only: bool | None = None) -> dict[str, Any]:
         return Strategy.load_checkpoint(self, checkpoint_path, weights_only)
+
+    def _judge_steps(self) -> None:
+        """Let the module judge the norm of each step. One that it finds fault with is given to DeepSpeed as infinite,
+        and DeepSpeed leaves such a step out.
+        """
+        own, module = self._zero.scaled_global_norm, cast(Any, self.lightning_module)
+
+        def judged() -> Any:
+            norm = own()
+            return math.inf if module.judge(float(norm)) else norm
+
+        self._zero.scaled_global_norm = judged
+
+    def _shares(self) -> list[tuple[list[Parameter], Tensor]]:
+        """The parameters of each group of the optimiser, and this process's share of them, end to end."""
+        flats = [group["params"][0] for group in self._zero.optimizer.param_groups]
+        return list(zip(self._zero.bit16_groups, flats, strict=True))
+
+    def _whole_moment(self, parameter: Parameter, key: str) -> Tensor:
+        from deepspeed.utils import safe_get_full_optimizer_state
+
+        return safe_get_full_optimizer_state(parameter, key)
+
+    def _set_moment(self, parameter: Parameter, key: str, value: Tensor) -> None:
+        from deepspeed.utils import safe_set_full_optimizer_state
+
+        safe_set_full_optimizer_state(parameter, value, key)
 
     def _link_moments(self) -> None:
         """Let each parameter find its moments in the flat shares.
@@ -121,7 +170,7 @@ class ZeroStrategy(DeepSpeedStrategy):
         return self.deepspeed_engine.optimizer
 
 
-class ZeroOnCPU(ZeroStrategy):
+class OnCPU(DeepSpeedStrategy):
     """The same engine without Lightning's checks for a CUDA device, so that every machine can train and test it."""
 
     def setup_environment(self) -> None:
@@ -138,3 +187,7 @@ class ZeroOnCPU(ZeroStrategy):
     @property
     def root_device(self) -> torch.device:
         return torch.device("cpu:0")
+
+
+class ZeroOnCPU(OnCPU, ZeroStrategy):
+    """ZeRO-1 and ZeRO-2 on CPUs."""

@@ -72,12 +72,17 @@ def shard(module: nn.Module, mesh: DeviceMesh, *, steps: tuple[str, ...]) -> Non
     Each member of a list of layers is gathered for its own forward pass. Everything else is gathered once per step:
     decoders read the tokenizers' tables, so no module of it owns its parameters alone.
     """
-    for layers in [m for m in module.modules() if type(m) is nn.ModuleList]:  # a low-rank correction is a subclass
-        for layer in layers:
-            fully_shard(layer, mesh=mesh)
+    for layer in layers_of(module):
+        fully_shard(layer, mesh=mesh)
     fully_shard(module, mesh=mesh)
     for step in steps:
         register_fsdp_forward_method(module, step)
+
+
+def layers_of(module: nn.Module) -> list[nn.Module]:
+    """The members of its lists of layers, each of which may be gathered by itself."""
+    lists = [m for m in module.modules() if type(m) is nn.ModuleList]  # a low-rank correction is a subclass
+    return [layer for layers in lists for layer in layers]
 
 
 def unshard(value: Any) -> Any:

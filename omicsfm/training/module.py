@@ -46,7 +46,7 @@ class TrainingModule(pl.LightningModule):
     def configure_model(self) -> None:
         """Shards the model where the strategy has a mesh for it."""
         if self.device_mesh is not None:
-            shard(self, self.device_mesh["data_parallel"], steps=("training_step", "validation_step"))
+            shard(self, self.device_mesh["data_parallel"], steps=("training_step", "validation_step", "suspects"))
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
         """The loss of one batch of this rank's visits."""
@@ -95,10 +95,12 @@ class TrainingModule(pl.LightningModule):
         fault = self.guard.fault(norm)
         if not fault:
             return ""
-        rows = ", ".join(map(str, self._suspects().tolist()))
-        what = f"step {self.trainer.global_step}: {fault}; left out. Store rows of its visits: {rows or 'none here'}."
+        call = getattr(self.trainer.strategy, "call_with_weights", lambda method: method())
+        rows = ", ".join(map(str, call(self.suspects).tolist()))
+        what = f"step {self.trainer.global_step}: {fault}; left out. Store rows of its visits: {rows}."
         if not self.guard.ends_the_run:
-            print(f"warning: {what}", file=sys.stderr, flush=True)
+            if distributed.rank() == 0:
+                print(f"warning: {what}", file=sys.stderr, flush=True)
             return fault
         raise InputError(
             f"{what} It is number {self.guard.in_a_row} in a row, so the run ends; the weights are those before them. "
@@ -106,10 +108,11 @@ class TrainingModule(pl.LightningModule):
         )
 
     @torch.no_grad()
-    def _suspects(self) -> Tensor:
-        """Rows of the visits of the batch whose embedding is not finite, all of them where every one is."""
+    def suspects(self) -> Tensor:
+        """Rows of the visits of the batch, on all processes, whose embedding is not finite; all where none is such."""
+        rows = self._batch.row
         broken = ~self.model.encode(self._batch).visit.isfinite().all(1)
-        return self._batch.row[broken if broken.any() else slice(None)]
+        return distributed.gather_rows(rows[broken] if distributed.all_sum(broken.sum()) else rows)
 
     def configure_optimizers(self) -> dict[str, Any]:  # type: ignore[override]
         """AdamW stepped together with its schedule."""

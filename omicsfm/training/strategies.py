@@ -34,18 +34,26 @@ class FullySharded:
 
 
 class DeepSpeedZero:
-    """Optimiser state (``stage`` 1), and gradients too (``stage`` 2), are sharded by DeepSpeed, on GPUs or CPUs."""
+    """DeepSpeed shards optimiser state (``stage`` 1), gradients too (2) and weights too (3), on GPUs or CPUs."""
 
-    def __init__(self, *, stage: int, timeout_minutes: float | int = 30) -> None:
+    def __init__(
+        self, *, stage: int, offload: bool = False, whole_below: int = 100_000, timeout_minutes: float | int = 30
+    ) -> None:
+        """``offload`` keeps what is sharded in host memory, where the optimiser steps; ``whole_below``: at stage 3 each
+        process keeps weights of so few elements, which cost more to gather than to hold.
+        """
         self.stage = stage
+        self.offload = offload
+        self.whole_below = whole_below
         self.timeout_minutes = timeout_minutes
 
     def __call__(self) -> Strategy:
         """The Lightning strategy.
 
         Raises:
-            InputError: DeepSpeed is not installed, or the stage shards parameters.
+            InputError: DeepSpeed is not installed, or there is no such stage.
         """
         from omicsfm.training.deepspeed_zero import zero_strategy
 
-        return zero_strategy(stage=self.stage, timeout=timedelta(minutes=self.timeout_minutes))
+        timeout = timedelta(minutes=self.timeout_minutes)
+        return zero_strategy(stage=self.stage, offload=self.offload, whole_below=self.whole_below, timeout=timeout)
