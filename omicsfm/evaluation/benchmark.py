@@ -3,12 +3,13 @@
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Shaped
 
 import omicsfm
 from omicsfm.data.folds import make_split
@@ -28,6 +29,23 @@ from omicsfm.origin import code_commit
 PACKAGES = ("numpy", "scipy", "scikit-learn", "lightgbm", "torch")
 
 
+@dataclass(frozen=True)
+class Scoring:
+    """How predictions are scored, where not as the outcome's kind says."""
+
+    headline: str | None = None
+    """The metric to judge by."""
+    only: tuple[str, ...] = ()
+    """The metrics that are defined; all of the kind where none is named."""
+    within: str | None = None
+    """A column of the visits within whose values a model of all of them is scored."""
+    strata: Shaped[np.ndarray, " rows"] | None = None
+    """Its value at each row of the task."""
+
+
+DEFAULT_SCORING = Scoring()
+
+
 def run_benchmark(
     task: Task,
     methods: Sequence[Method],
@@ -37,22 +55,34 @@ def run_benchmark(
     seed: int,
     resamples: int = 1000,
     model: str | None = None,
-    headline: str | None = None,
+    scoring: Scoring = DEFAULT_SCORING,
 ) -> dict[str, Any]:
     """Cross-validate and score the methods; returns the content of OUT/metrics.json.
 
-    ``model`` is the name of the method that is the pretrained model, where one takes part; ``headline`` is the metric
-    to judge by (that of the outcome's kind where not given).
+    ``model`` is the name of the method that is the pretrained model, where one takes part.
     """
     if not methods:
         raise InputError("benchmark: no methods. Name some with --methods, or leave the option out for all.")
     out.mkdir(parents=True, exist_ok=True)
     split.write(out / "split.csv")
     predictions, seconds = cross_validate(task, methods, split, seed=seed, keep=out / "folds")
+    within = task.stratum_column
+    if scoring.strata is not None:
+        visits = zip(task.participant_ids, task.visits["visit"].astype(str), strict=True)
+        label = dict(zip(visits, scoring.strata, strict=True))
+        keys = zip(predictions["participant_id"], predictions["visit"], strict=True)
+        predictions["stratum"], within = [str(label[key]) for key in keys], scoring.within
     write_parquet(predictions, out / "predictions.parquet")
     linear = [method.name for method in methods if method.is_linear]
     scored = score_predictions(
-        predictions, task.outcome, linear=linear, seed=seed, resamples=resamples, headline=headline, model=model
+        predictions,
+        task.outcome,
+        linear=linear,
+        seed=seed,
+        resamples=resamples,
+        headline=scoring.headline,
+        only=scoring.only,
+        model=model,
     )
     for method in methods:
         entry = scored["methods"][method.name]
@@ -64,12 +94,12 @@ def run_benchmark(
         "outcome": task.outcome.name,
         "kind": task.outcome.kind,
         "classes": list(task.outcome.classes),
-        "within": task.stratum_column,
+        "within": within,
         "model": model,
         **scored,
         "gate": None if decision is None else record_of(decision),
-        "subgroups": _subgroups(scored, task),
-        "notes": [*_notes(scored, task, resamples), *_said_of_itself(methods, task)],
+        "subgroups": _subgroups(scored, within),
+        "notes": [*_notes(scored, task, resamples, scoring), *_said_of_itself(methods, task)],
         "provenance": provenance(task, split, seed, resamples),
     }
     write_json(metrics, out / "metrics.json")
@@ -97,11 +127,11 @@ def write_json(content: Mapping[str, Any], path: Path) -> None:
     partial.replace(path)
 
 
-def _subgroups(scored: Mapping[str, Any], task: Task) -> list[dict[str, Any]]:
+def _subgroups(scored: Mapping[str, Any], within: str | None) -> list[dict[str, Any]]:
     """Each stratum's headline metric, as a report's subgroup table wants it."""
     return [
         {
-            "variable": task.stratum_column,
+            "variable": within,
             "level": stratum,
             "participants": scored["counts"][stratum]["participants"],
             "method": method,
@@ -113,7 +143,7 @@ def _subgroups(scored: Mapping[str, Any], task: Task) -> list[dict[str, Any]]:
     ]
 
 
-def _notes(scored: Mapping[str, Any], task: Task, resamples: int) -> list[str]:
+def _notes(scored: Mapping[str, Any], task: Task, resamples: int, scoring: Scoring) -> list[str]:
     notes = [
         "A value is computed in each repeat over all its folds together, then averaged over repeats. Intervals (95 %) "
         f"resample participants {resamples:,} times with the fitted models held fixed.",
@@ -121,6 +151,11 @@ def _notes(scored: Mapping[str, Any], task: Task, resamples: int) -> list[str]:
     if scored["reference"]:
         notes.append(
             f"Differences are to {scored['reference']}, the best linear method on these very folds, which favours it."
+        )
+    if scoring.strata is not None:
+        notes.append(
+            f"Scored within each {scoring.within}, for it may have units of its own: of the metrics, "
+            f"{' and '.join(scoring.only)} is left, and its value is the mean over them."
         )
     if task.stratum_column:
         notes.append(f"Fitted and scored within each {task.stratum_column}; the value is the mean over its strata.")

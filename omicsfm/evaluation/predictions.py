@@ -1,7 +1,7 @@
 """Predictions as a table: one row per method, repeat, fold and visit, so that anyone can recompute every number.
 
 method, repeat, fold, participant_id, visit, outcome     which prediction
-stratum                                                  where the task is fitted within strata
+stratum                                                  where the task is fitted, or scored, within strata
 y_true                                                   class label or quantity
 time_days, event                                         survival: follow-up from time zero, event 0 or 1
 time_days, cause                                         competing risks: the cause's name, empty where none was seen

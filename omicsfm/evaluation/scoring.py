@@ -57,9 +57,10 @@ def score_predictions(
     seed: int,
     resamples: int = 1000,
     headline: str | None = None,
+    only: Sequence[str] = (),
     model: str | None = None,
 ) -> dict[str, Any]:
-    """``methods`` and ``differences`` (and ``strata``) of a metrics.json.
+    """``methods`` and ``differences`` (and ``strata``) of a metrics.json, of the metrics ``only`` where some are named.
 
     ``linear`` names the methods among which the reference is: the one best in the ``headline`` metric (of the outcome's
     kind where not given). A difference is method minus reference, computed in each resample of participants on both.
@@ -74,7 +75,7 @@ def score_predictions(
         own = predictions if stratum == WHOLE else predictions[predictions["stratum"] == stratum]
         draws = draw_resamples(_ids(own), resamples=resamples, seed=derive(seed, "bootstrap", stratum))
         parts = {name: _parts(own[own["method"] == name], spec) for name in names}
-        by_stratum[stratum] = {name: _scores(parts[name], draws) for name in names}
+        by_stratum[stratum] = {name: _scores(parts[name], draws, only) for name in names}
         counts[stratum] = _counts(own, parts[names[0]][0])
     overall = {name: _mean_over_strata([by_stratum[s][name] for s in strata]) for name in names}
     one = REGISTRY[spec.kind][headline]
@@ -102,9 +103,11 @@ def score_predictions(
     return result
 
 
-def _scores(parts: list[_Part], draws: Resamples) -> dict[str, Score]:
+def _scores(parts: list[_Part], draws: Resamples, only: Sequence[str]) -> dict[str, Score]:
     scores = {}
     for name, one in metrics_for(parts[0].target).items():
+        if only and name not in only:
+            continue
         given = [part.curves if one.needs_curves else part.prediction for part in parts]
         if any(prediction is None for prediction in given):
             continue

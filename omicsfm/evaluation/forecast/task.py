@@ -5,10 +5,11 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 from omicsfm.contracts import OutcomeSpec
 from omicsfm.data.histories import Histories
+from omicsfm.data.row_labels import PLATFORM, row_labels
 from omicsfm.data.store import OmicsStore
 from omicsfm.data.transforms.scales import to_model_scale
 from omicsfm.errors import InputError, closest
@@ -27,6 +28,8 @@ class ForecastTask(Task):
     """Store rows that are forecast; the history's own where the outcome is recorded there."""
     known: Float[np.ndarray, " visits"] = field(default_factory=lambda: np.zeros(0))
     """The quantity whose last value is carried forward, at every visit of the store; NaN where not known."""
+    units: Shaped[np.ndarray, " rows"] | None = None
+    """Of a measured feature the platform of each later visit: another may measure in another unit."""
 
     @property
     def visits(self) -> pd.DataFrame:
@@ -87,7 +90,8 @@ def forecast_task(
     ids = store.visits["participant_id"].astype(str).to_numpy(dtype=str)[rows]
     known = value if last is None else quantity_of(store, last)
     spec = OutcomeSpec(name, "quantity", "visit")
-    return ForecastTask(store, spec, rows, QuantityTarget(value[later]), ids, later=later, known=known)
+    units = _units(store, last or quantity, later)
+    return ForecastTask(store, spec, rows, QuantityTarget(value[later]), ids, later=later, known=known, units=units)
 
 
 def every_feature_task(
@@ -133,6 +137,11 @@ def quantity_of(store: OmicsStore, name: str) -> Float[np.ndarray, " visits"]:
     values = np.full(len(store), np.nan)
     values[matrix.rows] = own
     return values
+
+
+def _units(store: OmicsStore, name: str, later: Int[np.ndarray, " rows"]) -> Shaped[np.ndarray, " rows"] | None:
+    modality, _, feature = name.partition(":")
+    return row_labels(store, modality, (PLATFORM,))[PLATFORM][later] if feature else None
 
 
 def _pairs(

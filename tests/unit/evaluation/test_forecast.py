@@ -9,11 +9,11 @@ import pytest
 from sklearn.linear_model import Ridge
 
 from omicsfm.baselines.multi_ridge import fit_multi_ridge
-from omicsfm.data.folds import make_split
+from omicsfm.data.folds import leave_one_out, make_split
 from omicsfm.data.store import OmicsStore
 from omicsfm.errors import InputError
 from omicsfm.evaluation.forecast.belief import belief, cross_stacked
-from omicsfm.evaluation.forecast.compare import forecast_methods
+from omicsfm.evaluation.forecast.compare import forecast_methods, run_forecast
 from omicsfm.evaluation.forecast.features import convex_weights
 from omicsfm.evaluation.forecast.mixed_model import _fit, _own_intercept
 from omicsfm.evaluation.forecast.states import states_of
@@ -209,6 +209,29 @@ def test_the_command_writes_a_benchmark_of_forecasts(small_store, tmp_path, caps
     assert set(predictions["visit"]) == {"1"}
     assert (out / "report.html").exists()
     assert "last_observation" in capsys.readouterr().out
+
+
+def test_errors_are_not_scored_where_a_platform_was_not_trained_on(small_store, tmp_path) -> None:
+    people = small_store.visits["participant_id"].astype(str)
+    visits = small_store.visits.assign(platform=np.where(people < "P030", "npx", "pg_ml"))
+    store = replace(small_store, visits=visits)
+    shared = {"out": tmp_path, "seed": 0, "resamples": 20}
+
+    def metrics(quantity: str, split_by: str) -> dict:
+        task = forecast_task(store, quantity)
+        split = (
+            leave_one_out(task.visits, by=("platform",))
+            if split_by == "platform"
+            else make_split(task.visits, repeats=1, folds=2, seed=0)
+        )
+        return run_forecast(task, forecast_methods(BASELINES[:2], task), split=split, **shared)
+
+    crossed = metrics("proteome:p1", "platform")
+    assert set(crossed["methods"]["last_observation"]["metrics"]) == {"spearman"}
+    assert (crossed["primary"], crossed["within"], set(crossed["strata"])) == ("spearman", "platform", {"npx", "pg_ml"})
+    assert any("units of its own" in note for note in crossed["notes"])
+    assert metrics("proteome:p1", "people")["primary"] == "rmse"  # both platforms were trained on
+    assert metrics("score", "platform")["primary"] == "rmse"  # an outcome has one unit
 
 
 def test_the_command_forecasts_every_feature(small_store, tmp_path, capsys) -> None:
