@@ -12,6 +12,9 @@ from jaxtyping import Bool, Float, Int
 
 from omicsfm.errors import InputError
 
+OLDEST = 130.0
+"""Years; what is above is in another unit."""
+
 
 @dataclass(frozen=True)
 class Histories:
@@ -32,7 +35,7 @@ class Histories:
         """Histories of visits with columns ``participant_id`` and ``time_days``, and ``age`` where it is known.
 
         Raises:
-            InputError: A time is not known, an age is negative, or ages run against the times.
+            InputError: A time is not known, an age is that of nobody, or ages run against the times.
         """
         time = visits["time_days"].to_numpy(dtype=np.float64)
         _check_times(visits, time)
@@ -123,13 +126,13 @@ def _check_times(visits: pd.DataFrame, time: Float[np.ndarray, " visits"]) -> No
 
 def _check_ages(visits: pd.DataFrame, order: np.ndarray, person: np.ndarray, time: np.ndarray) -> None:
     age = ages_of(visits)
-    negative: Bool[np.ndarray, " visits"] = age < 0
-    if negative.any():
-        row = int(np.flatnonzero(negative)[0])
+    nobodys: Bool[np.ndarray, " visits"] = (age < 0) | (age > OLDEST)
+    if nobodys.any():
+        row = int(np.flatnonzero(nobodys)[0])
         raise InputError(
-            f"visits: the age at {int(negative.sum()):,} visits is negative (first: {_named(visits, row)}, age "
-            f"{age[row]:g}). Ages are years since birth: correct the column, or name another as visits.age in "
-            "COHORT.yaml."
+            f"visits: the age at {int(nobodys.sum()):,} visits is below 0 or above {OLDEST:g} (first: "
+            f"{_named(visits, row)}, age {age[row]:g}). Ages are years since birth: correct the column, or name "
+            "another as visits.age in COHORT.yaml."
         )
     backwards = (np.diff(person[order]) == 0) & (np.diff(age[order]) <= -1)  # less is rounding
     if backwards.any():

@@ -22,6 +22,10 @@ TO_STRIP = r"^[\pZ\pC]|[\pZ\pC]$|^-?\p{Nd}+\.0+$"
 """What ``as_text`` would change, for a regular expression engine that knows classes of characters by name."""
 
 
+DATE_FORMATS = "%Y-%m-%d or %d/%m/%Y"
+LIKE_A_DATE = re.compile(r"\d{1,4}([-/.])\d{1,2}\1\d{1,4}(?:[ T].*)?")
+
+
 def as_text(series: pd.Series) -> pd.Series:
     """The column as stripped text, whole numbers without a decimal point, None where empty."""
     if pd.api.types.is_float_dtype(series):
@@ -64,13 +68,14 @@ def as_number(series: pd.Series, where: str) -> pd.Series:
     number = numbers_in(text)
     bad = text.notna() & number.isna()
     if bad.any():
-        first = bad.idxmax()
+        first = text[bad.idxmax()]
+        dated = LIKE_A_DATE.fullmatch(first)
+        recoded = "date: FORMAT" if dated else f"values: {{'{first}': ...}}"
         raise InputError(
             f"{where}: {int(bad.sum()):,} of {int(text.notna().sum()):,} values of column '{series.name}' are not "
-            f"numbers "
-            f"(first '{text[first]}'). Recode them in COHORT.yaml with "
-            f"{{from: {series.name}, values: {{'{text[first]}': ...}}}}, "
-            "or leave the rows out with where."
+            f"numbers (first '{first}'). Recode them in COHORT.yaml with {{from: {series.name}, {recoded}}}, "
+            + (f"which makes days of dates that are written, say, {DATE_FORMATS}, " if dated else "")
+            + "or leave the rows out with where."
         )
     return number
 
@@ -108,6 +113,8 @@ class ColumnRule:
     """Limits that cut a quantity into labels such as '<50', '50-65', '>=65'."""
     labels: tuple[str, ...] = ()
     """Other names of the bands, from low to high."""
+    date: str | None = None
+    """Format of a calendar date, such as %d/%m/%Y; the result is days since 1 January 1970."""
 
     @classmethod
     def parse(cls, node: Any, where: str) -> "ColumnRule":
@@ -116,7 +123,7 @@ class ColumnRule:
             return cls(column=node)
         if not isinstance(node, Mapping):
             raise InputError(f"{where}: expected a column name or a mapping with from or value, found {node!r}.")
-        known = ("from", "value", "pattern", "values", "bands", "labels")
+        known = ("from", "value", "pattern", "values", "bands", "labels", "date")
         for key in node:
             if key not in known:
                 raise InputError(f"{where}: '{key}' is not a key of a column rule; {closest(str(key), known)}.")
@@ -137,6 +144,9 @@ class ColumnRule:
         labels = node.get("labels")
         if labels is not None and not (isinstance(labels, list) and len(labels) == len(bands or ()) + 1 > 1):
             raise InputError(f"{where}: labels must name each band, one more than there are limits; found {labels!r}.")
+        date = node.get("date")
+        if date is not None and not (isinstance(date, str) and all(part in date for part in ("%d", "%m"))):
+            raise InputError(f"{where}: date must be a format such as {DATE_FORMATS}, found {date!r}.")
         return cls(
             column=None if named is None else str(named),
             constant=constant,
@@ -144,18 +154,21 @@ class ColumnRule:
             values=None if values is None else {str(old): new for old, new in values.items()},
             bands=None if bands is None else tuple(float(limit) for limit in bands),
             labels=tuple(str(label) for label in labels or ()),
+            date=date,
         )
 
     @property
     def plain(self) -> bool:
         """The rule is a column as it stands."""
-        return self.column is not None and self.pattern is None and self.values is None and self.bands is None
+        return self.column is not None and all(
+            rule is None for rule in (self.pattern, self.values, self.bands, self.date)
+        )
 
     def apply(self, table: pd.DataFrame, where: str) -> pd.Series:
         """The values of the rule for each row of a table, None or NaN where unknown.
 
         Raises:
-            InputError: The column is missing, or the pattern does not match a value.
+            InputError: The column is missing, or the pattern or the date's format does not match a value.
         """
         if self.column is None:
             return pd.Series(self.constant, index=table.index, dtype=object)
@@ -165,6 +178,8 @@ class ColumnRule:
         if self.values is not None:
             text = as_text(series)
             series = text.map(lambda value: self.values.get(value, value), na_action="ignore")  # type: ignore[union-attr]
+        if self.date is not None:
+            series = self._days(as_text(series), where)
         if self.bands is not None:
             series = self._band(as_number(series, where))
         return series.rename(self.column)
@@ -181,6 +196,17 @@ class ColumnRule:
                 f"rows out with where."
             )
         return found.map(lambda match: match.group(1 if form.groups else 0), na_action="ignore")
+
+    def _days(self, text: pd.Series, where: str) -> pd.Series:
+        day = pd.to_datetime(text, format=self.date, errors="coerce")
+        failed = text.notna() & day.isna()
+        if failed.any():
+            raise InputError(
+                f"{where}: {int(failed.sum()):,} of {int(text.notna().sum()):,} values of column '{self.column}' are "
+                f"no date of the format {self.date} (first '{text[failed.idxmax()]}'). Change the format, or leave "
+                "those rows out with where."
+            )
+        return (day - pd.Timestamp(0)).dt.days.astype(float)
 
     def _band(self, number: pd.Series) -> pd.Series:
         limits = [f"{limit:g}" for limit in self.bands or ()]

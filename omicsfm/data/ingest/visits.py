@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from omicsfm.data.histories import Histories
 from omicsfm.data.ingest.blocks import Key, shown
 from omicsfm.data.ingest.cohort import OPTIONAL_COLUMNS, CohortFile, LookupSpec, VisitsSpec
 from omicsfm.data.ingest.columns import ColumnRule, as_number, as_text, column_of, numbers_in
@@ -44,8 +45,8 @@ def read_visits(cohort: CohortFile, embedded: pd.DataFrame | None = None) -> Vis
     ``embedded`` is the ``.obs`` of a .h5mu that brings its own visits.
 
     Raises:
-        InputError: A column is missing, an id is empty, a visit appears twice, or the time of one of a participant's
-            several visits is unknown.
+        InputError: A column is missing, an id is empty, a visit appears twice, the time of one of a participant's
+            several visits is unknown, an age is that of nobody, or times run backwards.
     """
     spec, where = cohort.visits, f"{cohort.where}: visits"
     for path in spec.paths:
@@ -88,7 +89,9 @@ def read_visits(cohort: CohortFile, embedded: pd.DataFrame | None = None) -> Vis
             )
     people = pd.factorize(store["participant_id"])[0]
     order = np.lexsort((np.arange(len(store)), store["time_days"].to_numpy(), people))
-    return Visits(table.iloc[order].reset_index(drop=True), store.iloc[order].reset_index(drop=True), set_aside, counts)
+    store = store.iloc[order].reset_index(drop=True)
+    Histories.of(store)  # refuses ages and times that contradict each other
+    return Visits(table.iloc[order].reset_index(drop=True), store, set_aside, counts)
 
 
 def aside_keys(visits: Visits, columns: tuple[str, ...], where: str) -> set[Key]:

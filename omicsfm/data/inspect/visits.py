@@ -38,4 +38,9 @@ def describe_visits(store: OmicsStore, found: Findings) -> None:
         unknown = int(store.visits["time_days"].isna().sum())
         found.problems.append(f"visits: the time of {unknown:,} is unknown. Fill in time_days and prepare again.")
     if same := int((gaps == 0).sum()):
-        found.notes.append(f"visits: {same:,} stand at the same time as the participant's visit before.")
+        row = gaps.index[gaps == 0][0]
+        who, when = store.visits.loc[row, ["participant_id", "time_days"]]
+        found.notes.append(
+            f"visits: {same:,} stand at the same time as the participant's visit before (first: participant '{who}', "
+            f"day {when:g}). They are no history of each other, and forecasts from one to the other are refused."
+        )
