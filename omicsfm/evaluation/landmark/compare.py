@@ -54,6 +54,11 @@ def landmark_methods(
             found += baseline_methods([name], task)
         else:
             raise InputError(f"--methods: '{name}' is not a method of a landmark prediction; {closest(name, KNOWN)}.")
+    if not any(method.is_linear for method in found):
+        raise InputError(
+            f"--methods: {', '.join(method.name for method in found)} is compared with nothing; name one of {LINEAR}, "
+            f"{LOGISTIC} and {SUPERMODEL} too."
+        )
     return found
 
 

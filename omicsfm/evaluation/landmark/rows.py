@@ -69,7 +69,23 @@ def make_landmark_task(
             + " An outcome of level: participant holds at every visit; one of level: visit only where it is given."
         )
     task, cut = with_horizons(_task(store, spec, kept), horizons)
+    _require_events_by_horizons(task)
     return task, [*said, *cut]
+
+
+def _require_events_by_horizons(task: LandmarkTask) -> None:
+    """There is nothing to tell apart by a day by which nobody, or everybody, has had an event."""
+    for one in task.landmarks:
+        target = _timed(task.target[task.at(one.label)])
+        for asked, day in one.horizons.items():
+            had = int((target.event & (target.time_days <= day)).sum())
+            if had in (0, len(target)):
+                first, last = (float(np.quantile(target.time_days[target.event], end)) for end in (0, 1))
+                raise InputError(
+                    f"--horizons {asked:g}: {'none' if not had else 'all'} of the {len(target)} at {one.label} have an "
+                    f"event within {day:g} days. Events lie {first:g} to {last:g} days after it: ask for a horizon "
+                    "between them."
+                )
 
 
 def _timed(target: Target) -> SurvivalTarget | CompetingTarget:

@@ -141,6 +141,11 @@ def test_horizons_beyond_the_follow_up_are_cut_with_a_message(store: OmicsStore)
     [
         ("bmi", {}, "'bmi': is a quantity; a landmark asks for a time to an event"),
         ("death", {"horizons": (-5.0,)}, "expected days above 0, found -5"),
+        (
+            "death",
+            {"horizons": (0.5,)},
+            "--horizons 0.5: none of the 120 at V0 have an event within 0.5 days. Events lie",
+        ),
         ("death", {"visits": ["V9"]}, "has no visit 'V9'; did you mean"),
         ("death", {"visits": ["V0"], "ages": [60.0]}, "give one of --visits and --ages"),
         ("death", {"ages": [20.0]}, "age 20: 0 participants at risk and 0 events after it"),
@@ -245,6 +250,12 @@ def test_the_stack_learns_what_the_omics_say(store: OmicsStore, tmp_path: Path) 
     scores = {s["landmark"]: s["value"] for s in metrics["scores"] if s["metric"] == "auc"}
     assert scores["mean"] > 0.6
     assert metrics["model"] == "omicsfm"
+
+
+def test_methods_without_a_linear_one_are_refused(store: OmicsStore) -> None:
+    task = task_of(store)
+    with pytest.raises(InputError, match=r"boosting is compared with nothing; name one of linear, logistic and"):
+        landmark_methods(["boosting"], task)
 
 
 def test_an_unknown_method_is_named(store: OmicsStore) -> None:
