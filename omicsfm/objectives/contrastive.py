@@ -29,7 +29,7 @@ class Contrastive(nn.Module):
         """``weight`` of the term beside the other objectives; ``temperature`` is where the learned one starts."""
         super().__init__()
         self.weight = weight
-        self.log_inverse_temperature = nn.Parameter(-torch.tensor(temperature).log())
+        self.log_inverse_temperature = nn.Parameter(-torch.tensor([temperature]).log())  # no scalar can be sharded
         self.weights = dict(weights or {})
 
     def forward(self, model: OmicsModel, batch: Batch) -> Loss:
@@ -39,7 +39,7 @@ class Contrastive(nn.Module):
         embedded = {name: distributed.gather_rows(F.normalize(_alone(model, batch, name), dim=1)) for name in names}
         present = {name: distributed.gather_rows(m.observed.any(dim=1)) for name, m in batch.measurements.items()}
         terms, counted = {}, {}
-        inverse = self.log_inverse_temperature.exp().clamp(max=LARGEST_INVERSE_TEMPERATURE)
+        inverse = self.log_inverse_temperature.exp().clamp(max=LARGEST_INVERSE_TEMPERATURE).squeeze()
         for a, b in combinations(names, 2):
             both = present[a] & present[b]
             terms[f"{a} and {b}"] = _info_nce(inverse * embedded[a] @ embedded[b].T, participant, both)

@@ -123,10 +123,6 @@ def _tune(model: Any, task: TuningTask, *, learning_rate: float, adapt: Callable
     before = _validation_loss(model, task)
     for part in (model.encoder, *(modality.tokenizer for modality in model.modalities.values())):
         adapt(part)
-    idle = [model.summary, model.imputer, None if model.trajectory is None else model.trajectory.ahead]
-    idle += [part for own in model.modalities.values() for part in (own.decoder, own.forecaster)]
-    for part in filter(None, idle):
-        part.requires_grad_(False)  # a parameter without gradient stops DDP
     best = fit(
         model=model,
         objectives={"outcome": OutcomePrediction()},

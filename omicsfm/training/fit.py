@@ -21,6 +21,7 @@ from omicsfm.seeding import derive
 from omicsfm.training.callbacks import BestWeights, Export, Patience, Progress, RunLog
 from omicsfm.training.epoch_means import EpochMeans
 from omicsfm.training.guard import StepGuard
+from omicsfm.training.idle import freeze_idle
 from omicsfm.training.lightning_parts import make_trainer
 from omicsfm.training.module import TrainingModule
 from omicsfm.training.preemption import stop_request
@@ -75,8 +76,10 @@ def fit(
     train = make_loader(reader, rows.train, seed=derive(seed, title, "train"), shuffle=True, **shared)
     validation = make_loader(reader, rows.validation, seed=derive(seed, title, "validation"), shuffle=False, **shared)
     total_steps = epochs * len(train)
+    trained = copy.deepcopy(model)  # sharding would leave the caller's parameters in pieces
+    freeze_idle(trained, objectives, reader.read(rows.train[:2]))
     module = TrainingModule(
-        model=copy.deepcopy(model),  # sharding would leave the caller's parameters in pieces
+        model=trained,
         objectives=objectives,
         optimizer=build(optimizer or config["optimizer"]),
         schedule=build(config["schedule"]),
