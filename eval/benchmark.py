@@ -1,7 +1,8 @@
 """Compare methods on identical folds: python eval/benchmark.py --store STORE --outcome NAME --out OUT.
 
 Writes OUT/split.csv, predictions.parquet, metrics.json and report.html. Finished folds are kept in OUT/folds, so that
-a second start of the same command goes on where the first stopped.
+a second start of the same command goes on where the first stopped. Where visits are repeated and no --methods are
+named, OUT/forecast (of a quantity) or OUT/landmark (of a time to an event) is made too: what the visits before allow.
 """
 
 import argparse
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--methods",
         help="comma-separated: linear, late_fusion, boosting, forest, each also as name[modality+modality]; omicsfm, "
-        "also as omicsfm[adaptation] (default: all, and linear on each modality alone)",
+        "also as omicsfm[adaptation] (default: all, linear on each modality alone, and what is compared along visits)",
     )
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="KEY=VALUE", help="training config of omicsfm, as for train.py"
@@ -58,6 +59,7 @@ def _run(chosen: argparse.Namespace) -> None:
     from omicsfm.data.union import alike
     from omicsfm.errors import InputError
     from omicsfm.evaluation.benchmark import fold_labels, run_benchmark
+    from omicsfm.evaluation.longitudinal import forget, run_longitudinal
     from omicsfm.evaluation.methods import Method, baseline_methods, default_names, split_names
     from omicsfm.evaluation.pretrained import NAME as PRETRAINED
     from omicsfm.evaluation.pretrained import pretrained_methods
@@ -91,8 +93,22 @@ def _run(chosen: argparse.Namespace) -> None:
         model=next(iter(ours), None),
     )
     write_missingness(task.store, chosen.out)
+    along = None
+    forget(chosen.out)
+    if not chosen.methods:
+        along = run_longitudinal(
+            task,
+            out=chosen.out,
+            split=split,
+            seed=chosen.seed,
+            resamples=chosen.resamples,
+            checkpoint=chosen.checkpoint,
+            overrides=chosen.set,
+        )
     report = benchmark_report(chosen.out, min_cell_count=int(task.store.manifest["policy"].get("min_cell_count", 10)))
     print(benchmark_table(metrics))
+    if along:
+        print(f"\n{along}")
     print(f"report: {report}")
 
 

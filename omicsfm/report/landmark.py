@@ -32,9 +32,9 @@ def landmark_report(out: Path, *, min_cell_count: int = 10, person: str | None =
         InputError: There is no metrics.json or predictions.parquet of a landmark run, or no such participant.
     """
     metrics, table = _read(Path(out))
-    focus = metrics["model"] or metrics["reference"][0]["method"]
+    focus = _focus(metrics)
     sections = [
-        *(_scores(metrics, entry, focus) for entry in metrics["reference"]),
+        *score_sections(metrics),
         _worth(metrics, focus),
         _figures(metrics, table, focus, min_cell_count),
         None if person is None else _person(metrics, table, focus, person),
@@ -57,6 +57,16 @@ def landmark_report(out: Path, *, min_cell_count: int = 10, person: str | None =
         provenance=list(metrics["provenance"].items()),
         disclosure=f"Groups of fewer than {min_cell_count} participants are not drawn.",
     )
+
+
+def score_sections(metrics: Metrics) -> list[Section]:
+    """A table of scores for each event and horizon."""
+    focus = _focus(metrics)
+    return [_scores(metrics, entry, focus) for entry in metrics["reference"]]
+
+
+def _focus(metrics: Metrics) -> str:
+    return str(metrics["model"] or metrics["reference"][0]["method"])
 
 
 def _read(out: Path) -> tuple[Metrics, pd.DataFrame]:

@@ -6,6 +6,7 @@
     embedding.parquet       optional; see ``embedding.py``
     explanation.parquet     optional; see ``explanation.py``
     ablation.json           optional; see ``ablation.py``
+    forecast/, landmark/    optional; see ``along_visits.py``
 
 No request leaves the page. Nothing in it is about fewer than ``min_cell_count`` participants.
 """
@@ -17,6 +18,7 @@ import pandas as pd
 from omicsfm.errors import InputError
 from omicsfm.report import tables
 from omicsfm.report.ablation import ablation_section
+from omicsfm.report.along_visits import along_visits
 from omicsfm.report.calibration import calibration_plot
 from omicsfm.report.discrimination import agreement_plot, error_plot, roc_plot
 from omicsfm.report.embedding import PLACE, embedding_plot
@@ -83,6 +85,7 @@ def _write(out: Path, what: str, least: int) -> Path:
         ablation_section(out),
         _methods(results),
         _differences(results),
+        *along_visits(out),
         _looked_at_closely(results, least),
         _subgroups(results, least),
         _readings(results),
