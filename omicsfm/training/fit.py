@@ -21,6 +21,7 @@ from omicsfm.seeding import derive
 from omicsfm.training.callbacks import BestWeights, Export, Patience, Progress, RunLog
 from omicsfm.training.epoch_means import EpochMeans
 from omicsfm.training.guard import StepGuard
+from omicsfm.training.host_memory import kept_between_steps
 from omicsfm.training.idle import freeze_idle
 from omicsfm.training.lightning_parts import make_trainer
 from omicsfm.training.module import TrainingModule
@@ -100,7 +101,7 @@ def fit(
         if export is not None:
             callbacks.append(Export(best=best, write=export))
         callbacks.append(SaveStates(run_dir / RESUME, every_minutes=config["resume"]["every_minutes"]))
-    with _quiet_lightning(), distributed.sharing(), stop_request.fitting():
+    with _quiet_lightning(), distributed.sharing(), stop_request.fitting(), kept_between_steps():
         trainer = make_trainer(config, run_dir=run_dir, callbacks=callbacks, epochs=epochs, clip=task["gradient_clip"])
         resume = None if run_dir is None else newest_intact(run_dir / RESUME)
         trainer.fit(module, train, validation, ckpt_path=resume, weights_only=True)
