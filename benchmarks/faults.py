@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.faulty.pairs import faults_of_pairs
 from benchmarks.faulty.runs import Trained, make_store
 from benchmarks.goal import Goal
 from omicsfm.checkpoint import verify_checkpoint
@@ -53,31 +54,34 @@ def run(small: bool) -> list[Goal]:
             _truncated(new, expected, seconds),
             _clock(new, expected, seconds),
             *_not_finite(new),
+            *faults_of_pairs(new, 2 if small else 10),
         ]
 
 
 def _killed(new: Any, expected: Any, seconds: float, kills: int) -> list[Goal]:
     """SIGKILL at random moments of a start, with TMPDIR on another file system."""
     draw, done, lost, differs, number = random.Random(1), 0, 0, 0, 0
-    states, leftovers = 0, 0
+    states, leftovers, writing = 0, 0, 0
     while done < kills:
         trained, number, status = new(f"killed-{number}"), number + 1, -signal.SIGKILL
         while status != 0:
             had = newest_intact(trained.run / "resume") if trained.run.exists() else None
             taken = len(trained.steps())
-            process = trained.start(tmpdir=TMPFS if TMPFS.exists() else None)
+            process = trained.start(**({"TMPDIR": str(TMPFS)} if TMPFS.exists() else {}))
             if done < kills:
                 time.sleep(draw.uniform(0.0, seconds))
                 os.kill(process, signal.SIGKILL)
             status = trained.finish(process)
             done += status == -signal.SIGKILL
+            writing += any((trained.run / "resume").glob(".*.partial"))
             first = trained.steps()[taken:][:1]
             states += had is not None
             lost += bool(first) and first[0][1] != (int(had.name.removeprefix("step-")) if had else 0)
             assert status in (0, -signal.SIGKILL), trained.said
         differs += trained.result() != expected
         leftovers += sum(f.stat().st_size for f in trained.run.rglob(".*") if f.is_file())
-    details = {"runs": number, "starts that found a state": states, "bytes left over": leftovers}
+    details = {"runs": number, "in the middle of a write": writing, "starts that found a state": states}
+    details |= {"bytes left over": leftovers}
     print(f"killed {done} times: {details}", flush=True)
     return [
         Goal(

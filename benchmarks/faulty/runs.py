@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -44,7 +45,7 @@ class Trained:
         self.command = [*TRAINING, f"data.store={store}", f"run_dir={self.run}", *overrides]
         folder.mkdir(parents=True, exist_ok=True)
 
-    def start(self, change: Change | None = None, *, tmpdir: Path | None = None) -> int:
+    def start(self, change: Change | None = None, **variables: str) -> int:
         """The id of a forked process that trains; what it says goes to ``said``."""
         process = os.fork()
         if process:
@@ -53,8 +54,9 @@ class Trained:
             said = os.open(self.folder / "said", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             os.dup2(said, 1)
             os.dup2(said, 2)
-            os.environ |= {"TMPDIR": str(tmpdir)} if tmpdir else {}
-            self._note_steps()
+            os.environ |= variables
+            if variables.get("RANK", "0") == "0":
+                self._note_steps()
             if change:
                 change()
             run_command(self._train)
@@ -66,6 +68,15 @@ class Trained:
             os._exit(70)
         sys.stdout.flush()
         os._exit(0)
+
+    def start_pair(self) -> tuple[int, int]:
+        """The ids of two processes that train together, the first first."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
+        shared = {"TORCHELASTIC_RUN_ID": "faults", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
+        shared |= {"LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0"}
+        return self.start(RANK="0", LOCAL_RANK="0", **shared), self.start(RANK="1", LOCAL_RANK="1", **shared)
 
     def finish(self, process: int, *, seconds: float = 120) -> int:
         """The exit status of a process, negative where a signal ended it; one that hangs is killed and is -9."""

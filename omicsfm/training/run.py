@@ -21,6 +21,7 @@ from omicsfm.data.stratify import outcome_labels
 from omicsfm.data.union import alike, open_stores, training_rows
 from omicsfm.errors import InputError
 from omicsfm.training.finetune import finetune
+from omicsfm.training.lost_process import naming_a_lost_process
 from omicsfm.training.preemption import stop_request
 from omicsfm.training.pretrain import pretrain
 from omicsfm.training.promotion import obeying_the_gate
@@ -36,10 +37,11 @@ def run(config: Config) -> Path:
     A second start with the same ``run_dir`` resumes an unfinished run and leaves a finished one as it is.
 
     Raises:
-        InputError: The config, the store, the split or the checkpoint is at fault.
+        InputError: The config, the store, the split or the checkpoint is at fault, or another process of the run died.
         ToBeContinued: A signal or a time limit asked it to stop, and its state is saved.
     """
-    with stop_request.listening(stop_after_minutes=config["resume"]["stop_after_minutes"]):
+    listening = stop_request.listening(stop_after_minutes=config["resume"]["stop_after_minutes"])
+    with listening, naming_a_lost_process(Path(config["run_dir"])):
         return _run(config)
 
 
