@@ -1,35 +1,7 @@
 """How far a stack is believed beyond the member that it begins at."""
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float, Shaped
-
-from omicsfm.baselines.stack import stack
-from omicsfm.data.folds import make_split
-from omicsfm.metrics.targets import QuantityTarget
-from omicsfm.seeding import derive
-
-FOLDS = 5
-
-
-def cross_stacked(
-    held_out: Float[np.ndarray, "members rows 1"],
-    target: QuantityTarget,
-    groups: Shaped[np.ndarray, " rows"],
-    *,
-    seed: int,
-    pull: float,
-) -> Float[np.ndarray, " rows"]:
-    """What a stack of held-out predictions says of each group when its weights are chosen without it."""
-    people = pd.DataFrame({"participant_id": groups})
-    folds = min(FOLDS, people["participant_id"].nunique())
-    split = make_split(people, repeats=1, folds=folds, seed=derive(seed, "weights"))
-    said = np.zeros(len(target))
-    for fold in range(folds):
-        chosen, out = split.masks(people, 0, fold)
-        weighed = stack(held_out[:, chosen], target[np.flatnonzero(chosen)], pull=pull)
-        said[out] = weighed.combine(held_out[:, out])[:, 0]
-    return said
 
 
 def belief(

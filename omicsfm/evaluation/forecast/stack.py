@@ -18,15 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float, Int
 
 from omicsfm.baselines.base import Predicted
 from omicsfm.baselines.penalised import fit_penalised
 from omicsfm.baselines.stack import stack
 from omicsfm.checkpoint import Checkpoint
+from omicsfm.data.folds import make_split
 from omicsfm.data.groups import inner_groups
 from omicsfm.evaluation.forecast.baselines import line_through_last
-from omicsfm.evaluation.forecast.belief import belief, cross_stacked
+from omicsfm.evaluation.forecast.belief import belief
 from omicsfm.evaluation.forecast.encoders import forecast_encoders
 from omicsfm.evaluation.forecast.states import measured_at, states_of
 from omicsfm.evaluation.forecast.task import ForecastTask, as_forecast
@@ -35,10 +37,13 @@ from omicsfm.evaluation.pretrained import NAME, Encoders, Pretrained
 from omicsfm.evaluation.task import Task
 from omicsfm.inference import evidence, reader_for
 from omicsfm.metrics.targets import QuantityTarget
+from omicsfm.seeding import derive
 
 PULL = 3.0
 """Less than where a stack has no line to begin at: here no member can be far off."""
 LAST_VISIT = f"{NAME}[last_visit]"
+FOLDS = 5
+"""Of the training rows, in which the stack is made once more."""
 VISITS_READ = {NAME: 2, LAST_VISIT: 1}
 """Past values, and past states, that the members read; the second shows what the visits before the last one add."""
 TRAJECTORY = "trajectory"
@@ -71,13 +76,26 @@ class ForecastStack(Pretrained):
         assert self._opened is not None, "begin_fold comes first"
         if not self._encoders.config["data"]["allow_seen"]:
             self._refuse_seen(self._opened, task, test)
-        fold = _Fold(as_forecast(task), train, test, self._opened, seed, remembered=self._remembered)
-        voices, target, groups = fold.voices(), fold.target, fold.groups
-        held_out = np.stack([voice.held_out for voice in voices])[:, :, None]
-        line, rest = voices[0], target.value - voices[0].held_out
-        said = stack(held_out, target, pull=PULL).combine(np.stack([voice.test for voice in voices])[:, :, None])
-        share = belief(cross_stacked(held_out, target, groups, seed=seed, pull=PULL) - line.held_out, rest, groups)
-        return Predicted(line.test + share * (said[:, 0] - line.test))
+        task = as_forecast(task)
+        known = _Known(task, self._opened, remembered=self._remembered)
+        line, said = _Fold(known, task, train, test, seed).forecasts()
+        return Predicted(line + self._belief(known, task, train, seed) * (said - line))
+
+    @staticmethod
+    def _belief(known: "_Known", task: ForecastTask, train: Train, seed: int) -> float:
+        """How far the stack is believed beyond the line: by all of it made once more in folds of the training rows."""
+        groups = task.inner_groups(train)
+        people = pd.DataFrame({"participant_id": groups})
+        folds = min(FOLDS, people["participant_id"].nunique())
+        split = make_split(people, repeats=1, folds=folds, seed=derive(seed, "belief"))
+        correction, rest = np.zeros(len(train)), np.zeros(len(train))
+        for number in range(folds):
+            own, out = (np.flatnonzero(mask) for mask in split.masks(people, 0, number))
+            line, said = _Fold(known, task, train[own], train[out], seed).forecasts()
+            left = task.target[train[out]].value - line
+            # who is left out lies off the mean of the others on the other side, which no features are to blame for
+            correction[out], rest[out] = said - line - (said - line).mean(), left - left.mean()
+        return belief(correction, rest, groups)
 
 
 def forecast_stacks(
@@ -96,63 +114,77 @@ def forecast_stacks(
     return {name: ForecastStack(name=name, encoders=encoders, remembered=VISITS_READ[name]) for name in asked}
 
 
+class _Known:
+    """What the encoder knows of every visit that a member may read."""
+
+    def __init__(self, task: ForecastTask, opened: Checkpoint, *, remembered: int) -> None:
+        self.remembered = _remembered_rows(task, remembered)
+        self.read = np.union1d(np.flatnonzero(~np.isnan(task.known)), self.remembered)
+        self.evidence = evidence(opened.model, reader_for(opened, task.store), self.read).astype(np.float64)
+        places = opened.model.evidence
+        self.places = {name: place for name, place in places.items() if remembered > 1 or name != TRAJECTORY}
+        self.past = _past_columns(task, remembered)
+
+    def at(self, rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "rows evidence"]:
+        """Of these store rows."""
+        return self.evidence[np.searchsorted(self.read, rows)]
+
+
 class _Fold:
     """The members of one fold."""
 
-    def __init__(
-        self, task: ForecastTask, train: Train, test: Test, opened: Checkpoint, seed: int, *, remembered: int
-    ) -> None:
-        self._task, self._train, self._test, self._seed = task, train, test, seed
-        self.target, self.groups = task.target[train], task.inner_groups(train)
-        self._remembered = _remembered_rows(task, remembered)
+    def __init__(self, known: _Known, task: ForecastTask, train: Train, test: Test, seed: int) -> None:
+        self._known, self._task, self._train, self._test, self._seed = known, task, train, test, seed
+        self._target, self._groups = task.target[train], task.inner_groups(train)
         self._learnt = _rows_with_value(task, train, test)
-        self._read = np.union1d(self._learnt, self._remembered)
-        self._known = evidence(opened.model, reader_for(opened, task.store), self._read).astype(np.float64)
-        self._places = {n: at for n, at in opened.model.evidence.items() if remembered > 1 or n != TRAJECTORY}
         self._line, self._at_line = line_through_last(task, train, seed=seed)
-        self._past = _past_design(task, train, remembered)
+        self._past = _told_apart(known.past, train)
+
+    def forecasts(self) -> tuple[Float[np.ndarray, " test"], Float[np.ndarray, " test"]]:
+        """Of the test rows by the line, and by the stack of all members."""
+        voices = self.voices()
+        stacked = stack(np.stack([voice.held_out for voice in voices])[:, :, None], self._target, pull=PULL)
+        said = stacked.combine(np.stack([voice.test for voice in voices])[:, :, None])
+        return voices[0].test, said[:, 0]
 
     def voices(self) -> list[_Voice]:
         """Every member, the line alone first."""
-        own = self._at(self._task.rows)
-        measured = [n for n in self._places if n not in EMBEDDINGS and np.ptp(own[self._train][:, self._places[n]])]
+        own, places = self._known.at(self._task.rows), self._known.places
+        measured = [n for n in places if n not in EMBEDDINGS and np.ptp(own[self._train][:, places[n]])]
         alone = [[name] for name in measured] if len(measured) > 1 else []
-        embedded = [[name] for name in EMBEDDINGS if name in self._places]
+        embedded = [[name] for name in EMBEDDINGS if name in places]
         parts = [*([measured] if measured else []), *alone, *embedded]
         line = _Voice(self._line.held_out[:, 0], self._at_line[self._test])
         voices = [line, self._corrected(line, self._past)]
         if measured and len(self._learnt):
             voices.append(self._corrected(line, np.concatenate([self._past, self._states(measured)], axis=1)))
         history = voices[-1]
-        said = [np.concatenate([own[:, self._places[name]] for name in names], axis=1) for names in parts]
+        said = [np.concatenate([own[:, places[name]] for name in names], axis=1) for names in parts]
         return [*voices, *(self._corrected(history, features) for features in said)]
 
     def _corrected(self, begun: _Voice, features: Float[np.ndarray, "rows features"]) -> _Voice:
         """A member, and what the features explain of what it leaves; a correction larger than any of a training
         participant is not believed, such as where another year measured in other units.
         """
-        rest = QuantityTarget(self.target.value - begun.held_out)
-        fit = fit_penalised(features[self._train], rest, groups=self.groups, seed=self._seed)
+        rest = QuantityTarget(self._target.value - begun.held_out)
+        fit = fit_penalised(features[self._train], rest, groups=self._groups, seed=self._seed)
         held_out = fit.held_out[:, 0]
         correction = np.clip(fit.predict(features[self._test]), held_out.min(), held_out.max())
         return _Voice(begun.held_out + held_out, begun.test + correction)
 
     def _states(self, measured: Sequence[str]) -> Float[np.ndarray, "rows states"]:
         """The quantity at the last visit, as its omics say, and how that changed since the visits before."""
-        task, read = self._task, self._read
+        task, known = self._task, self._known
         state = states_of(
-            {name: self._known[:, self._places[name]] for name in measured},
-            {name: measured_at(task.store, name, read) for name in measured},
-            np.searchsorted(read, self._learnt),
+            {name: known.evidence[:, known.places[name]] for name in measured},
+            {name: measured_at(task.store, name, known.read) for name in measured},
+            np.searchsorted(known.read, self._learnt),
             task.known[self._learnt],
             groups=inner_groups(task.store.visits, task.together, train=self._learnt)[self._learnt],
             seed=self._seed,
         )
-        path = state[np.searchsorted(read, self._remembered)]
+        path = state[np.searchsorted(known.read, known.remembered)]
         return np.concatenate([path[:, :1], -np.diff(path, axis=1)], axis=1)
-
-    def _at(self, rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "rows evidence"]:
-        return self._known[np.searchsorted(self._read, rows)]
 
 
 def _remembered_rows(task: ForecastTask, count: int) -> Int[np.ndarray, "rows remembered"]:
@@ -172,17 +204,20 @@ def _rows_with_value(task: ForecastTask, train: Train, test: Test) -> Int[np.nda
     return np.flatnonzero(allowed & trained & ~np.isnan(task.known))
 
 
-def _past_design(task: ForecastTask, train: Train, count: int) -> Float[np.ndarray, "rows columns"]:
-    """The last value, its square, its change, whether it is known, how old it is and how far ahead is looked, where
-    these tell rows apart; none beyond what a training participant has.
-    """
+def _past_columns(task: ForecastTask, count: int) -> Float[np.ndarray, "rows columns"]:
+    """The last value, NaN where not known, its change, how old it is and how far ahead is looked."""
     values, days = task.past(count)
-    last, unknown = values[:, 0], np.isnan(values[:, 0])
+    change = np.nan_to_num(-np.diff(values, axis=1))
+    return np.column_stack([values[:, 0], change, np.log1p(np.nan_to_num(days[:, 0])), np.log1p(task.days_ahead)])
+
+
+def _told_apart(past: Float[np.ndarray, "rows columns"], train: Train) -> Float[np.ndarray, "rows features"]:
+    """With the last value its square and whether it is known; what tells training rows apart, and nothing beyond what
+    one of them has.
+    """
+    last, unknown = past[:, 0], np.isnan(past[:, 0])
     middle = np.nanmedian(last[train]) if (~unknown[train]).any() else 0.0
     last = np.where(unknown, middle, last)
-    change = np.nan_to_num(-np.diff(values, axis=1))
-    columns = np.column_stack(
-        [last, (last - middle) ** 2, change, unknown, np.log1p(np.nan_to_num(days[:, 0])), np.log1p(task.days_ahead)]
-    )
+    columns = np.column_stack([last, (last - middle) ** 2, unknown, past[:, 1:]])
     columns = np.clip(columns, columns[train].min(axis=0), columns[train].max(axis=0))
     return columns[:, np.ptp(columns[train], axis=0) > 0]

@@ -12,7 +12,7 @@ from omicsfm.baselines.multi_ridge import fit_multi_ridge
 from omicsfm.data.folds import leave_one_out, make_split
 from omicsfm.data.store import OmicsStore
 from omicsfm.errors import InputError
-from omicsfm.evaluation.forecast.belief import belief, cross_stacked
+from omicsfm.evaluation.forecast.belief import belief
 from omicsfm.evaluation.forecast.compare import forecast_methods, run_forecast
 from omicsfm.evaluation.forecast.features import convex_weights
 from omicsfm.evaluation.forecast.mixed_model import _fit, _own_intercept
@@ -171,18 +171,6 @@ def test_a_correction_counts_as_far_as_it_can_be_told_from_chance() -> None:
     assert belief(correction, generator.normal(size=200), people) < 0.1
     assert belief(correction, -correction, people) == 0.0
     assert belief(np.zeros(200), correction, people) == 0.0
-
-
-def test_weights_of_a_group_are_chosen_without_it() -> None:
-    generator = np.random.default_rng(0)
-    target, people = QuantityTarget(generator.normal(size=60)), np.repeat(np.arange(20), 3)
-    held_out = target.value[None, :, None] + generator.normal(size=(3, 60, 1))
-    said = cross_stacked(held_out, target, people, seed=0, pull=1.0)
-    value = target.value.copy()
-    value[people == 4] += 50.0
-    np.testing.assert_allclose(
-        cross_stacked(held_out, QuantityTarget(value), people, seed=0, pull=1.0)[people == 4], said[people == 4]
-    )
 
 
 def test_the_last_visit_alone_is_a_method_of_its_own(small_store) -> None:
