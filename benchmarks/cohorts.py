@@ -65,8 +65,6 @@ TASKS = (
 
 def run(small: bool) -> list[Goal]:
     """Every task, a table, and what the project aims at."""
-    if "OMICSFM_SHARED" not in os.environ:
-        raise InputError("SUITE=cohorts: set OMICSFM_SHARED to the folder that holds data/ with the shared cohorts.")
     found = {task.name: measured(task, small) for task in TASKS}
     p_values = holm([_best_linear(metrics)["p"] for metrics in found.values()])
     verdicts = []
@@ -102,19 +100,28 @@ def run(small: bool) -> list[Goal]:
 
 def measured(task: Entry, small: bool) -> dict[str, Any]:
     """The metrics.json of a task, prepared and cross-validated where that is not done yet."""
-    store = cache_folder() / "stores" / task.cohort
-    if not store.exists():
-        _call("-m", "omicsfm.cli", "prepare", f"configs/cohort/{task.cohort}.yaml", str(store))
+    store = prepared(task.cohort)
     out = cache_folder() / "cohorts" / f"{task.cohort}-{task.outcome}"
     asked = ["--store", str(store), "--outcome", task.outcome, "--out", str(out), "--methods", ",".join(task.methods)]
     repeats = 1 if small else task.repeats
     print(f"{task.name}: {repeats} x {task.folds} folds, {out}", flush=True)
-    _call("eval/benchmark.py", *asked, "--repeats", str(repeats), "--folds", str(task.folds), *task.more)
+    call("eval/benchmark.py", *asked, "--repeats", str(repeats), "--folds", str(task.folds), *task.more)
     metrics: dict[str, Any] = json.loads((out / "metrics.json").read_text())
     return metrics
 
 
-def _call(*arguments: str) -> None:
+def prepared(cohort: str) -> Path:
+    """The store of a shared cohort, made where it is not yet."""
+    if "OMICSFM_SHARED" not in os.environ:
+        raise InputError("set OMICSFM_SHARED to the folder that holds data/ with the shared cohorts.")
+    store = cache_folder() / "stores" / cohort
+    if not store.exists():
+        call("-m", "omicsfm.cli", "prepare", f"configs/cohort/{cohort}.yaml", str(store))
+    return store
+
+
+def call(*arguments: str) -> None:
+    """Run a script of the clone; its own table is not shown."""
     subprocess.run([sys.executable, *arguments], check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
 
 
