@@ -142,7 +142,7 @@ def _joined(stores: Sequence[OmicsStore], parts: Sequence[Mapping[str, StoredMat
 
 def _visits(store: OmicsStore) -> pd.DataFrame:
     """What splits and batches read of each visit."""
-    own = store.visits[["visit", "time_days"]].copy()
+    own = store.visits[[name for name in ("visit", "time_days", "age") if name in store.visits]].copy()
     for name in THEIRS:
         if name in store.visits:
             known = store.visits[name]

@@ -1,5 +1,6 @@
 """Several stores as one training set: rows, features, people and scales of each stay its own."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,14 @@ def test_the_same_id_in_two_stores_is_two_people_unless_both_say_whose_ids_they_
     number = StoreUnion.of(same).participant_number
     assert len(set(number)) == 20
     np.testing.assert_array_equal(number[:30], number[30:60])
+
+
+def test_a_visit_keeps_its_age_and_has_none_where_its_store_knows_none(cohort, tmp_path) -> None:
+    one, two = cohort(tmp_path, "one"), cohort(tmp_path, "second", SECOND, visits=20)
+    one = replace(one, visits=one.visits.assign(age=np.arange(30.0)))
+    union = StoreUnion.of([one, two])
+    batch = BatchReader(union, **model_parts(union)).read(np.array([3, 35]))
+    np.testing.assert_array_equal(batch.age_years.numpy(), [3.0, np.nan])
 
 
 def test_another_namespace_is_refused_with_the_way_out(cohort, tmp_path) -> None:
