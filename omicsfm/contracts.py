@@ -205,14 +205,8 @@ class Encoded:
     """Visible values of every modality in the order of its features, 0 (the training median) where there is none."""
     trajectory: Float[Tensor, "visits state"] | None = None
     """The state of the participant at each visit, from it and those before it, where the model reads histories."""
-    visible: Bool[Tensor, "visits all_features"] | None = None
-    """Which values of the profile there are, where the model has an imputer."""
-
-    @property
-    def evidence(self) -> Float[Tensor, "visits evidence"]:
-        """Embedding, state and profile side by side: what a head reads."""
-        state = [] if self.trajectory is None else [self.trajectory.to(self.visit.dtype)]
-        return torch.cat([self.visit, *state, self.profile.to(self.visit.dtype)], dim=1)
+    lacking: Mapping[str, Bool[Tensor, " visits"]] | None = None
+    """Of which modalities a visit shows nothing, where the model has an imputer."""
 
 
 @dataclass(frozen=True)

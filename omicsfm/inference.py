@@ -35,7 +35,7 @@ def evidence(
     """What a head reads of each visit: embedding and values side by side, at the places of ``model.evidence``."""
     model.eval()
     parts = [
-        model.encode(batch).evidence[asked].float().cpu().numpy()
+        model.read(model.encode(batch))[asked].float().cpu().numpy()
         for batch, asked in batches(model, reader, rows, batch_size)
     ]
     return np.concatenate(parts) if parts else np.zeros((0, model.evidence_dim), np.float32)

@@ -4,14 +4,17 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import OptimizeResult, minimize
+from scipy.optimize import OptimizeResult, minimize, nnls
 
 from omicsfm.baselines.losses import LinearLoss, loss_of
 from omicsfm.metrics.targets import QuantityTarget, Target
 
-PULL = 10.0
-"""Pull towards the weights that each member earns by itself: loss of so many rows per unit of squared distance times
-the number of members. With a hundred participants what the members do to each other's weights is mostly noise."""
+PULL = 3.0
+"""Pull towards the earned weights: loss of so many rows per unit of squared distance times the number of members."""
+
+BELIEVED = 0.5
+"""How much of the members' correlations counts in what they earn. With a hundred participants all of it is mostly
+noise; none of it would give two members that say the same twice the weight."""
 
 LEAST_GAIN = 1e-3
 """Nats over a constant that a member must gain by itself to be heard at all."""
@@ -40,10 +43,8 @@ def stack(held_out: Float[np.ndarray, "members rows outputs"], target: Target, *
 
     Convex stacking (Breiman 1996; van der Laan et al. 2007) of predictors brought to mean 0 and variance 1 first: a
     member whose penalty shrank it to a tenth is not a tenth as good, and its ranking counts in full. Weights are pulled
-    towards what each member earns by itself: the square root of the held-out nats that it gains over a constant, which
-    is proportional to its effect and would be the best weight if the members' errors had nothing in common. A member
-    that gains nothing is left out, unless none gains. The common slope and intercept then calibrate the mean, as in
-    Platt (1999).
+    towards what each member earns by its effect and by how much of it the others say too. A member that gains nothing
+    is left out, unless none gains. The common slope and intercept then calibrate the mean, as in Platt (1999).
     """
     centre = held_out.mean(axis=1, keepdims=True)
     spread = (held_out - centre).std(axis=(1, 2))
@@ -72,12 +73,23 @@ def stack(held_out: Float[np.ndarray, "members rows outputs"], target: Target, *
 
 
 def _earned(standard: np.ndarray, loss: LinearLoss, base: np.ndarray) -> Float[np.ndarray, " members"]:
-    """Each member's weight by its own gain over a constant; equal weights where none gains."""
+    """Each member's weight by its own gain over a constant; equal weights where none gains.
+
+    The square root of the held-out nats that a member gains is proportional to its effect. The weights are those of
+    Fisher's discriminant, the inverse of the members' correlations times their effects, with correlations shrunk
+    towards none (as in Friedman 1989) and no weight negative.
+    """
     alone = np.ones(1)
     constant = _fitted(np.zeros((1, *standard.shape[1:])), alone, loss, base).fun
     gain = np.array([constant - _fitted(own[None], alone, loss, base).fun for own in standard])
     effect = np.where(gain > LEAST_GAIN, np.sqrt(np.clip(gain, 0.0, None)), 0.0)
-    return effect / effect.sum() if effect.any() else np.full(len(effect), 1.0 / len(effect))
+    if not effect.any():
+        return np.full(len(effect), 1.0 / len(effect))
+    heard = effect > 0
+    together = np.atleast_2d(np.corrcoef(standard[heard].reshape(heard.sum(), -1)))
+    root = np.linalg.cholesky(BELIEVED * together + (1 - BELIEVED) * np.eye(len(together))).T
+    effect[heard], _ = nnls(root, np.linalg.solve(root.T, effect[heard]))
+    return effect / effect.sum()
 
 
 def _fitted(

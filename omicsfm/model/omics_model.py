@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from omicsfm.contracts import Batch, Encoded, Tokens
 from omicsfm.errors import closest
 
+KERNEL = "kernel"
+
 
 class Modality(nn.Module):
     """The parts of a model that belong to one modality; a ``forecaster`` where it reads histories."""
@@ -27,7 +29,8 @@ class Modality(nn.Module):
 
 class OmicsModel(nn.Module):
     """Tokenizers, an encoder, a pooling, decoders and heads, given already built; a ``trajectory`` encoder joins the
-    visits of a participant where histories are read, and an ``imputer`` reads hidden values from visible ones too.
+    visits of a participant where histories are read, a ``kernel`` shows heads random features of the values, and an
+    ``imputer`` reads hidden values from visible ones too.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class OmicsModel(nn.Module):
         modalities: Mapping[str, Modality],
         heads: Mapping[str, nn.Module] | None = None,
         trajectory: nn.Module | None = None,
+        kernel: nn.Module | None = None,
         imputer: nn.Module | None = None,
     ) -> None:
         super().__init__()
@@ -47,15 +51,18 @@ class OmicsModel(nn.Module):
         self.heads = nn.ModuleDict(heads or {})
         self.summary = nn.Linear(pooling.embedding_dim, encoder.dim)
         self.trajectory = trajectory
+        self.kernel = kernel
         self.imputer = imputer
 
     @property
     def evidence(self) -> dict[str, slice]:
-        """Where the parts of what a head reads stand: the embedding, the state, then each modality's values."""
+        """Where the parts of what a head reads stand: the embedding, state, each modality's values, their kernel."""
         sizes = {"embedding": int(self.pooling.embedding_dim)}
         if self.trajectory is not None:
             sizes["trajectory"] = int(self.trajectory.dim)
         sizes |= {name: parts.tokenizer.num_features for name, parts in self.modalities.items()}
+        if self.kernel is not None:
+            sizes[KERNEL] = int(self.kernel.columns)
         stops = list(accumulate(sizes.values()))
         return {name: slice(stop - sizes[name], stop) for name, stop in zip(sizes, stops, strict=True)}
 
@@ -83,14 +90,14 @@ class OmicsModel(nn.Module):
         visit, state = self.pooling(latents), None
         if self.trajectory is not None:
             state = self.trajectory(visit, batch.participant, batch.time_days, batch.age_years)
-        visible = None if self.imputer is None else self._visible(batch)
+        lacking = None if self.imputer is None else self._lacking(batch)
         return Encoded(
             latents=latents,
             visit=visit,
             summary=self.summary(visit),
             profile=self.profile(batch),
             trajectory=state,
-            visible=visible,
+            lacking=lacking,
         )
 
     def decode(self, encoded: Encoded, modality: str, feature_ids: Int[Tensor, "visits features"]) -> Any:
@@ -106,7 +113,8 @@ class OmicsModel(nn.Module):
         )
         if self.imputer is None:
             return said
-        return self.imputer(said, encoded.profile, encoded.visible, feature_ids + self.imputer.start_of(modality))
+        assert encoded.lacking is not None
+        return self.imputer(said, modality, self.read(encoded), encoded.lacking[modality], feature_ids)
 
     def forecast(
         self,
@@ -124,9 +132,15 @@ class OmicsModel(nn.Module):
         change = self.trajectory.ahead(state, days_ahead)
         return self.modalities[modality].forecaster(change, days_ahead, last, feature_ids)
 
+    def read(self, encoded: Encoded) -> Float[Tensor, "visits evidence"]:
+        """What a head reads, its parts at the places of ``evidence``."""
+        parts = [encoded.visit, encoded.trajectory, encoded.profile]
+        parts += [] if self.kernel is None else [self.kernel(encoded.profile)]
+        return torch.cat([part.to(encoded.visit.dtype) for part in parts if part is not None], dim=1)
+
     def predict(self, encoded: Encoded, head: str) -> Float[Tensor, "visits ..."]:
         """A head's prediction for each visit."""
-        return self.heads[head](encoded.evidence)
+        return self.heads[head](self.read(encoded))
 
     def profile(self, batch: Batch) -> Float[Tensor, "visits all_features"]:
         """Visible values of every modality in the order of its features, 0 where there is none."""
@@ -137,10 +151,6 @@ class OmicsModel(nn.Module):
             panels.append(panel.scatter_add(1, m.feature_ids, m.values * m.visible))  # padding adds 0 to feature 0
         return torch.cat(panels, dim=1)
 
-    def _visible(self, batch: Batch) -> Bool[Tensor, "visits all_features"]:
-        panels = []
-        for name, parts in self.modalities.items():
-            m = batch.measurements[name]
-            panel = torch.zeros(len(batch), parts.tokenizer.num_features, dtype=torch.long, device=m.values.device)
-            panels.append(panel.scatter_add(1, m.feature_ids, m.visible.long()) > 0)  # padding adds 0 to feature 0
-        return torch.cat(panels, dim=1)
+    def _lacking(self, batch: Batch) -> dict[str, Bool[Tensor, " visits"]]:
+        """Of which modalities each visit shows nothing."""
+        return {name: ~batch.measurements[name].visible.any(dim=1) for name in self.modalities}

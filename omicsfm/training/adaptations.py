@@ -21,6 +21,7 @@ from omicsfm.contracts import CompetingRisks, OutcomeSpec, Survival
 from omicsfm.data.collate import BatchReader, read_outcome
 from omicsfm.inference import evidence
 from omicsfm.model.lora import add_low_rank, merge_low_rank
+from omicsfm.model.omics_model import KERNEL
 from omicsfm.objectives.outcome import OutcomePrediction
 from omicsfm.training.fit import Rows, fit
 from omicsfm.training.members import Parts, fit_members, target_of
@@ -70,25 +71,25 @@ class Probe:
 
 
 class Stack:
-    """A probe on the embedding, a linear model of all measured values and one of each modality's, weighted by their
-    held-out predictions; where the model reads histories, a probe on the state too. Within a stratum of a cohort also
-    the same models of all strata together.
+    """A probe on the embedding, a linear model of all measured values, one of each modality's and one of their kernel,
+    weighted by held-out predictions; where the model reads histories, a probe on the state too. Within a stratum of a
+    cohort also the same models of all strata together.
 
-    All members are linear in what the head reads, so their weighted mean is one head. A weight of zero for the
-    embedding leaves a linear baseline: this adaptation is not worse than one by more than the choice of the weights
-    costs.
+    All members are linear in what the head reads, so their weighted mean is one head. Weights of zero for all but the
+    values leave a linear baseline: this adaptation is not worse than one by more than the choice of the weights costs.
     """
 
     def __init__(self, *, embedding: bool = True) -> None:
         """Without ``embedding`` the encoder is not among the members: what is left shows what pretraining buys."""
-        self.encoder: tuple[Parts, ...] = (("embedding",), ("trajectory",)) if embedding else ()
+        self.encoder = ("embedding", "trajectory") if embedding else ()
 
     def fit(self, model: Any, task: TuningTask) -> Adapted:
         """Fill the model's head; what it chose are the weights of the members."""
         modalities = tuple(name for name in model.modalities if _is_measured(task, name))
-        alone = tuple((name,) for name in modalities) if len(modalities) > 1 else ()
-        encoder = tuple(parts for parts in self.encoder if parts[0] in model.evidence)
-        return fill_head(model, task, task.rows, members=(*encoder, modalities, *alone))
+        alone = modalities if len(modalities) > 1 else ()
+        single = (*self.encoder, *alone, KERNEL)
+        members = (modalities, *((part,) for part in single if part in model.evidence))
+        return fill_head(model, task, task.rows, members=members)
 
 
 class LowRankTuning:

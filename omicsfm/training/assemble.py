@@ -46,9 +46,14 @@ def backbone_spec(config: Config, features: Mapping[str, FeatureSpace]) -> dict[
         }
     pooling = {**model["pooling"], **shape}
     spec = {**model, "encoder": {**model["encoder"], **shape}, "pooling": pooling, "modalities": modalities}
+    sizes = {name: len(space) for name, space in features.items()}
+    if config.get("kernel"):
+        spec["kernel"] = {**config["kernel"], "sizes": sizes}
+    if _reads_histories(config):
+        spec = _with_trajectory(spec, config["trajectory"])
     if config.get("imputer"):
-        spec["imputer"] = {**config["imputer"], "sizes": {name: len(space) for name, space in features.items()}}
-    return _with_trajectory(spec, config["trajectory"]) if _reads_histories(config) else spec
+        spec["imputer"] = {**config["imputer"], "sizes": sizes, "evidence_dim": build(spec).evidence_dim}
+    return spec
 
 
 def _reads_histories(config: Config) -> bool:

@@ -33,7 +33,8 @@ def export_run(run_dir: Path, directory: Path) -> str:
         return "the best epoch"
     best, state = load_checkpoint(finished), read_state(state_folder)
     weights = {name.removeprefix(MODEL): w for name, w in state["state_dict"].items() if name.startswith(MODEL)}
-    best.model.load_state_dict(weights)
+    fitted = {name: own for name, own in best.model.state_dict().items() if name.startswith("imputer.")}
+    best.model.load_state_dict({**weights, **fitted})  # training itself leaves an imputer empty
     made = ("digest", "files", "features", "parameters", "omicsfm", "schema")
     save_checkpoint(
         directory,

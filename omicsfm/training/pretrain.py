@@ -20,8 +20,8 @@ from omicsfm.errors import InputError
 from omicsfm.origin import code_commit
 from omicsfm.seeding import derive
 from omicsfm.training.assemble import backbone_spec, build_model, fitted_transforms, objectives
-from omicsfm.training.factors import fill_imputer
 from omicsfm.training.fit import Best, Rows, fit
+from omicsfm.training.imputing import fill_imputer
 from omicsfm.training.nuisance import with_nuisances
 from omicsfm.training.priors import Known, set_priors
 from omicsfm.training.registry import registry_of
@@ -68,12 +68,13 @@ def pretrain(
     split = to_train_and_choose(store, rows, config, together)
     if config.get("prior"):
         set_priors(model, build(config["prior"]), Known(features, reader, split.train, seed))
-    if model.imputer is not None:
-        fill_imputer(model.imputer, reader, train=split.train, validation=split.validation, seed=seed)
+    groups = pd.factorize(inner_groups(store.visits, together, train=rows))[0]
 
     def write(weights: Mapping[str, Tensor], epoch: int, loss: float) -> None:
         exported = build_model(spec, seed=seed, purpose="initial weights")
         exported.load_state_dict(weights)
+        if exported.imputer is not None:
+            fill_imputer(exported, reader, rows=rows, groups=groups, seed=seed)
         save_checkpoint(
             directory,
             model=exported,

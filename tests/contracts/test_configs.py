@@ -16,7 +16,7 @@ from omicsfm.contracts import OutcomeSpec
 from omicsfm.data.store import Matrix, OmicsStore, write_store
 from omicsfm.errors import InputError
 from omicsfm.features import FeatureSpace
-from omicsfm.inference import embed, predict, reader_for
+from omicsfm.inference import embed, evidence, predict, reader_for
 from omicsfm.paths import configs_dir
 from omicsfm.training.assemble import build_model
 from omicsfm.training.finetune import finetune
@@ -172,8 +172,15 @@ def test_every_prior_trains_and_comes_back(store, tmp_path, name: str) -> None:
 
 @pytest.mark.parametrize("name", files("imputer"))
 def test_every_imputer_trains_and_comes_back(store, tmp_path, name: str) -> None:
-    opened = train_a_step(small("model=tiny", f"imputer={name}", "imputer.width=8", "imputer.rank=4"), store, tmp_path)
-    assert opened.model.imputer.loadings.any()
+    opened = train_a_step(small("model=tiny", f"imputer={name}", "imputer.rank=4"), store, tmp_path)
+    assert opened.model.imputer.fitted_0
+
+
+@pytest.mark.parametrize("name", [name for name in files("kernel") if name != "none"])
+def test_every_kernel_is_read_by_heads_and_comes_back(store, tmp_path, name: str) -> None:
+    opened = train_a_step(small("model=tiny", f"kernel={name}", "kernel.features=8"), store, tmp_path)
+    kernel = evidence(opened.model, reader_for(opened, store), np.arange(PEOPLE))[:, opened.model.evidence["kernel"]]
+    assert kernel.std(axis=0).all()
 
 
 @pytest.mark.parametrize("name", files("trajectory"))
@@ -252,6 +259,7 @@ def test_every_folder_of_configs_is_enumerated_here() -> None:
         "objective",
         "prior",
         "imputer",
+        "kernel",
         "trajectory",
         "optimizer",
         "schedule",

@@ -48,7 +48,7 @@ VISITS_READ = {NAME: 2, LAST_VISIT: 1}
 """Past values, and past states, that the members read; the second shows what the visits before the last one add."""
 TRAJECTORY = "trajectory"
 EMBEDDINGS = ("embedding", TRAJECTORY)
-"""Parts of the evidence that a network made; the others are measured values."""
+"""Parts of the evidence that a network made."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ class _Fold:
     def voices(self) -> list[_Voice]:
         """Every member, the line alone first."""
         own, places = self._known.at(self._task.rows), self._known.places
-        measured = [n for n in places if n not in EMBEDDINGS and np.ptp(own[self._train][:, places[n]])]
+        measured = [n for n in self._task.store.inputs if n in places and np.ptp(own[self._train][:, places[n]])]
         alone = [[name] for name in measured] if len(measured) > 1 else []
         embedded = [[name] for name in EMBEDDINGS if name in places]
         parts = [*([measured] if measured else []), *alone, *embedded]

@@ -38,7 +38,7 @@ def folder(small_store: OmicsStore, tmp_path_factory: pytest.TempPathFactory) ->
     split = make_split(small_store.visits, repeats=1, folds=3, seed=0)
     split.write(folder / "split.csv")
     train, _ = split.masks(small_store.visits, 0, 1)
-    config = compose(["task=pretrain", "model=tiny", f"data.store={small_store.path}", "run_dir=unused"])
+    config = compose(["task=pretrain", "model=tiny", "kernel=none", f"data.store={small_store.path}", "run_dir=unused"])
     features = {name: matrix.features for name, matrix in small_store.modalities.items()}
     spec = backbone_spec(config, features)
     dim = build_model(spec, seed=0, purpose="size").evidence_dim

@@ -17,7 +17,7 @@ from omicsfm.evaluation.imputation.imputers import Pretrained, imputers
 from omicsfm.evaluation.pretrained import make_encoders
 
 SMALL = (
-    "imputer=profile", "data.clinical=false", "model=tiny", "model.dim=8", "model.num_latents=2", "imputer.width=16",
+    "imputer=profile", "data.clinical=false", "model=tiny", "model.dim=8", "model.num_latents=2", "kernel.features=32",
     "imputer.rank=8", "task.epochs=1",
 )  # fmt: skip
 

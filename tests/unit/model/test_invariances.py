@@ -29,7 +29,7 @@ def answers(model, batch: Batch) -> list[torch.Tensor]:
         everything = torch.arange(parts.tokenizer.num_features).expand(len(batch), -1)
         distribution = model.decode(encoded, name, everything)
         decoded += [distribution.mean, distribution.log_scale]
-    return [encoded.visit, encoded.evidence, *decoded, model.predict(encoded, "bmi")]
+    return [encoded.visit, model.read(encoded), *decoded, model.predict(encoded, "bmi")]
 
 
 def assert_equal(ours: list[torch.Tensor], theirs: list[torch.Tensor], *, atol: float = 1e-5) -> None:

@@ -28,7 +28,7 @@ def test_the_profile_holds_each_visible_value_at_its_features_place(make_model, 
 
 def test_the_places_of_the_evidence_tile_it_without_gap_or_overlap(make_model, make_batch) -> None:
     model = make_model()
-    evidence = model.encode(make_batch()).evidence
+    evidence = model.read(model.encode(make_batch()))
     numbers = [n for place in model.evidence.values() for n in range(place.start, place.stop)]
     assert numbers == list(range(evidence.shape[1]))
     assert list(model.evidence) == ["embedding", "transcriptome", "proteome", "metabolome"]

@@ -95,7 +95,7 @@ def test_the_head_of_a_stack_is_the_weighted_mean_of_its_members(
         target_of(read_outcome(simulated_store, simulated_store.outcome("bmi"), rows), simulated_store.outcome("bmi")),
         groups=simulated_store.participant_number[rows],
         seed=config_of(composed, "stack")["seed"],
-        members=[("embedding",), tuple(model.modalities), *((name,) for name in model.modalities)],
+        members=[tuple(model.modalities), ("embedding",), *((name,) for name in model.modalities), ("kernel",)],
     )
     ((held_out, stacked),) = made
     np.testing.assert_allclose(held_out, np.stack([member.fit.held_out for member in fitted]))
