@@ -247,7 +247,9 @@ def _saving(folder: Path, parameters: int) -> list[Goal]:
 
 FIRST_STEP = """
 import sys, time
-from omicsfm.training import main, module
+from omicsfm.training import main, quick_start
+quick_start.import_lightning()  # as train.py does, before anything else imports it
+from omicsfm.training import module
 
 def first(self, *_):
     print("first step", time.time(), flush=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import KFold, StratifiedGroupKFold, StratifiedKFold
 
 from omicsfm.data.groups import FAMILY, PARTICIPANT, families_in, group_labels
 from omicsfm.data.splits import Split
@@ -150,12 +149,16 @@ def _tested(people: pd.DataFrame, folds: int, seed: int) -> Iterator[np.ndarray]
     sizes = units.value_counts()
     spread = len(sizes) > 1 and sizes.min() >= 2 and sizes.max() >= folds  # else there is nothing to balance
     label = units.to_numpy() if spread else np.zeros(len(units), dtype=int)
+    if not few and not label.any():
+        shares = np.array_split(np.random.RandomState(seed).permutation(len(units)), folds)  # as sklearn has it
+        yield from (np.flatnonzero(people["group"].isin(groups.index[share])) for share in shares)
+        return
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # half a second
+
     if few:
         kfold = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(units, label, people["group"])
-    elif label.any():
-        kfold = StratifiedKFold(folds, shuffle=True, random_state=seed).split(units, label)
     else:
-        kfold = KFold(folds, shuffle=True, random_state=seed).split(units)
+        kfold = StratifiedKFold(folds, shuffle=True, random_state=seed).split(units, label)
     with warnings.catch_warnings():  # a class rarer than the folds is no error: it is absent from some test folds
         warnings.filterwarnings("ignore", message="The least populated class")
         for _, test in kfold:

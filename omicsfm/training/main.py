@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import hydra
+from hydra._internal.hydra import Hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -28,6 +29,8 @@ def main() -> None:
 
 def _compose_and_run() -> None:
     try:
+        # it composes everything a second time for a key that no config of ours sets
+        Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign]
         hydra.main(version_base=None, config_path=str(configs_dir()), config_name="train")(_run)()
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(explain(error)) from error
@@ -45,6 +48,9 @@ def _of_the_disk(error: OSError) -> Exception:
 
 
 def _run(config: DictConfig) -> None:
+    from omicsfm.training.quick_start import import_lightning
+
+    import_lightning()
     from omicsfm.training.preemption import ToBeContinued, exit_status
     from omicsfm.training.run import run
 

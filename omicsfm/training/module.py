@@ -13,7 +13,6 @@ from omicsfm.contracts import Batch
 from omicsfm.errors import InputError
 from omicsfm.seeding import seed_everything
 from omicsfm.training.epoch_means import Means
-from omicsfm.training.fully_sharded import shard, unshard
 from omicsfm.training.guard import StepGuard
 from omicsfm.training.optimizers import AdamW, WarmupCosine
 
@@ -46,6 +45,8 @@ class TrainingModule(pl.LightningModule):
     def configure_model(self) -> None:
         """Shards the model where the strategy has a mesh for it."""
         if self.device_mesh is not None:
+            from omicsfm.training.fully_sharded import shard
+
             shard(self, self.device_mesh["data_parallel"], steps=("training_step", "validation_step", "suspects"))
 
     def training_step(self, batch: Batch, batch_index: int) -> Tensor:
@@ -81,7 +82,8 @@ class TrainingModule(pl.LightningModule):
         if getattr(self.trainer.strategy, "clips_gradients", False):
             return
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        norm = unshard(torch.nn.utils.clip_grad_norm_(parameters, gradient_clip_val or float("inf")))
+        norm: Any = torch.nn.utils.clip_grad_norm_(parameters, gradient_clip_val or float("inf"))
+        norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm  # of sharded gradients
         if self.judge(float(norm)):
             optimizer.zero_grad(set_to_none=True)  # without a gradient neither weights nor moments change
 

@@ -20,7 +20,6 @@ from omicsfm.data.store import OmicsStore
 from omicsfm.data.stratify import outcome_labels
 from omicsfm.data.union import alike, open_stores, training_rows
 from omicsfm.errors import InputError
-from omicsfm.training.finetune import finetune
 from omicsfm.training.lost_process import naming_a_lost_process
 from omicsfm.training.preemption import stop_request
 from omicsfm.training.pretrain import pretrain
@@ -66,6 +65,8 @@ def _run(config: Config) -> Path:
         best = pretrain(store, rows=train, config=config, directory=checkpoint, run_dir=run_dir, split_record=record)
         report = {"best epoch": best.epoch + 1, "validation loss": best.loss}
     else:
+        from omicsfm.training.finetune import finetune  # with scipy's optimisers, which pretraining does without
+
         source = config["checkpoint"] or _pretrain_first(store, train, config, run_dir, record)
         opened = load_checkpoint(source)
         judge_seen(opened, home, test, record, allowed=config["data"]["allow_seen"])
