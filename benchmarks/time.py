@@ -81,7 +81,8 @@ def _simulated_errors(momentum: float, small: bool) -> tuple[dict[str, float], d
         call("-m", "omicsfm.cli", "prepare", str(cohort), str(store))
     planted = oracle_errors(cohort, signal=SIGNAL, momentum=momentum, first_visit=FIRST_VISIT)
     asked = ("--quantity", "bmi", "--between", "600", "5000", "--methods", ",".join((*FORECASTERS, LAST_VISIT)))
-    metrics = _measured("forecast", store, f"simulated-{people}-{momentum:g}-bmi", asked, 1 if small else 2, small)
+    name = f"simulated-{people}-{momentum:g}-bmi"
+    metrics = _measured("forecast", store, name, asked, 1, small, ("model=tiny",))  # eight linear factors fill no more
     return {name: _value(metrics, name) for name in metrics["methods"]}, planted
 
 
@@ -89,7 +90,7 @@ def _sepsis(small: bool) -> list[Goal]:
     parts = ("metabolome+clinical", "metabolome", "clinical")
     names = [OURS, "landmark_cox", *(f"{kind}[{part}]" for part in parts for kind in ("linear", "logistic"))]
     asked = ("--outcome", "death", "--horizons", "28", "365", "--methods", ",".join(names))
-    metrics = _measured("landmark", prepared("sepsis_race"), "sepsis_race-death", asked, 10, small)
+    metrics = _measured("landmark", prepared("sepsis_race"), "sepsis_race-death", asked, 5, small)
     goals = []
     for entry in metrics["reference"]:
         at = {"horizon": entry["horizon"], "landmark": "mean", "metric": "auc"}
@@ -151,14 +152,21 @@ def _pregnancy(small: bool) -> list[Goal]:
 
 
 def _measured(
-    script: str, store: Path, name: str, asked: tuple[str, ...], repeats: int | None, small: bool
+    script: str,
+    store: Path,
+    name: str,
+    asked: tuple[str, ...],
+    repeats: int | None,
+    small: bool,
+    overrides: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     """The metrics.json of one ``eval/`` command; ``repeats`` of five folds unless the command says how it splits."""
     out = cache_folder() / "time" / ("small" if small else "whole") / name
     print(f"{name}: {out}", flush=True)
     folds = () if repeats is None else ("--repeats", str(1 if small else repeats), "--folds", "3" if small else "5")
-    quick = ("--resamples", "100", "--set", *QUICK) if small else ()
-    call(f"eval/{script}.py", "--store", str(store), "--out", str(out), *asked, *folds, *quick)
+    config = QUICK if small else overrides
+    more = (*(("--resamples", "100") if small else ()), *(("--set", *config) if config else ()))
+    call(f"eval/{script}.py", "--store", str(store), "--out", str(out), *asked, *folds, *more)
     found: dict[str, Any] = json.loads((out / "metrics.json").read_text())
     return found
 

@@ -59,13 +59,14 @@ def _run(chosen: argparse.Namespace) -> None:
     from omicsfm.data.union import alike
     from omicsfm.errors import InputError
     from omicsfm.evaluation.benchmark import fold_labels, run_benchmark
-    from omicsfm.evaluation.longitudinal import forget, run_longitudinal
+    from omicsfm.evaluation.longitudinal import FORECAST, LANDMARK, forget, run_longitudinal
     from omicsfm.evaluation.methods import Method, baseline_methods, default_names, split_names
     from omicsfm.evaluation.pretrained import NAME as PRETRAINED
     from omicsfm.evaluation.pretrained import pretrained_methods
     from omicsfm.evaluation.summary import benchmark_table
     from omicsfm.evaluation.task import make_task
     from omicsfm.report import benchmark_report
+    from omicsfm.report.landmark import landmark_report
     from omicsfm.report.missingness import write_missingness
 
     if chosen.checkpoint is not None and chosen.pretrain_on:
@@ -105,10 +106,15 @@ def _run(chosen: argparse.Namespace) -> None:
             checkpoint=chosen.checkpoint,
             overrides=chosen.set,
         )
-    report = benchmark_report(chosen.out, min_cell_count=int(task.store.manifest["policy"].get("min_cell_count", 10)))
+    least = int(task.store.manifest["policy"].get("min_cell_count", 10))
+    report = benchmark_report(chosen.out, min_cell_count=least)
     print(benchmark_table(metrics))
     if along:
         print(f"\n{along}")
+        if (chosen.out / FORECAST / "metrics.json").exists():
+            benchmark_report(chosen.out / FORECAST, min_cell_count=least)
+        else:
+            landmark_report(chosen.out / LANDMARK, min_cell_count=least)
     print(f"report: {report}")
 
 

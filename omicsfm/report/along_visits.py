@@ -25,5 +25,5 @@ def along_visits(out: Path) -> list[Section]:
             )
         )
     if (out / "landmark" / "metrics.json").exists():
-        found += score_sections(json.loads((out / "landmark" / "metrics.json").read_text()))
+        found += score_sections(json.loads((out / "landmark" / "metrics.json").read_text()))  # more in its report.html
     return found
