@@ -99,7 +99,7 @@ def _asked_to_stop(new: Any, expected: Any, seconds: float, stops: int) -> list[
         while status == 75:
             process = trained.start()
             taken = len(trained.steps())
-            while len(trained.steps()) == taken and os.waitpid(process, os.WNOHANG)[0] == 0:
+            while len(trained.steps()) == taken and not _has_ended(process):
                 time.sleep(0.005)
             time.sleep(draw.uniform(0.0, seconds / 8))
             if done < stops:
@@ -114,6 +114,11 @@ def _asked_to_stop(new: Any, expected: Any, seconds: float, stops: int) -> list[
         Goal(f"steps lost or repeated by {done} requests to stop in a row", wrong, "steps", at_most=0),
         Goal("requests to stop: runs whose end differs", differs, "runs", at_most=0),
     ]
+
+
+def _has_ended(process: int) -> bool:
+    """As one does that was stopped after its last step; its status is left to be asked for."""
+    return os.waitid(os.P_PID, process, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
 def _flipped(new: Any, whole: Trained, flips: int) -> list[Goal]:
