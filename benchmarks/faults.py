@@ -38,10 +38,12 @@ def run(small: bool) -> list[Goal]:
     with tempfile.TemporaryDirectory(prefix="omicsfm-faults-", dir=".") as name:
         folder = Path(name).resolve()
         store = make_store(folder)
-        whole = Trained(store, folder / "undisturbed")
-        began = time.monotonic()
-        assert whole.finish(whole.start()) == 0, whole.said
-        seconds = time.monotonic() - began
+        seconds = float("inf")
+        for number in range(2):  # where others use the machine too, the shorter says more
+            whole = Trained(store, folder / f"undisturbed-{number}")
+            began = time.monotonic()
+            assert whole.finish(whole.start()) == 0, whole.said
+            seconds = min(seconds, time.monotonic() - began)
         expected = whole.result()
         print(f"undisturbed: {len(whole.steps())} steps in {seconds:.1f} s", flush=True)
         new: Callable[..., Trained] = lambda name, *overrides: Trained(store, folder / name, *overrides)  # noqa: E731
