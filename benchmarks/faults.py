@@ -67,7 +67,8 @@ def _killed(new: Any, expected: Any, seconds: float, kills: int) -> list[Goal]:
     while done < kills:
         trained, number, status = new(f"killed-{number}"), number + 1, -signal.SIGKILL
         while status != 0:
-            had = newest_intact(trained.run / "resume") if trained.run.exists() else None
+            finished = (trained.run / "finished.json").exists()
+            had = None if finished else newest_intact(trained.run / "resume")
             taken = len(trained.steps())
             process = trained.start(**({"TMPDIR": str(TMPFS)} if TMPFS.exists() else {}))
             if done < kills:

@@ -83,8 +83,8 @@ def _run(config: Config) -> Path:
             split_record=record,
         )
     if distributed.is_first():
-        shutil.rmtree(run_dir / "resume", ignore_errors=True)
         _write(run_dir / "finished.json", json.dumps(report, indent=1))
+        shutil.rmtree(run_dir / "resume", ignore_errors=True)  # last: half removed and not finished it could not go on
         if config["gate"]:
             print(config["gate"]["said"])
         print(f"{task}: done, {', '.join(f'{k} {v:.4g}' for k, v in report.items())}; checkpoint {checkpoint}")
