@@ -173,6 +173,8 @@ def _looked_at_closely(results: Results, least: int) -> Section | None:
             "Curves and calibration of competing risks, and of participants who enter late, are drawn from landmarks: "
             "see eval/landmark.py.",
         )
+    if results.kind == "quantity" and "rmse" not in results.scores[results.focus]:
+        return None  # ranks alone were scored: predictions and truth may be in two units
     figures: list[dict[str, str | None]] = []
     shown: list[dict[str, object]] = []
     if results.kind == "class":

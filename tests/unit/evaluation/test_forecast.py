@@ -19,6 +19,7 @@ from omicsfm.evaluation.forecast.mixed_model import _fit, _own_intercept
 from omicsfm.evaluation.forecast.states import states_of
 from omicsfm.evaluation.forecast.task import every_feature_task, forecast_task, quantity_of
 from omicsfm.metrics.targets import QuantityTarget
+from omicsfm.report import benchmark_report
 from omicsfm.scripts import forecast as script
 
 SMALL = ["model=tiny", "model.dim=8", "model.num_latents=2", "task.epochs=1", "trajectory.dim=8", "logger=none"]
@@ -218,6 +219,7 @@ def test_errors_are_not_scored_where_a_platform_was_not_trained_on(small_store, 
     assert set(crossed["methods"]["last_observation"]["metrics"]) == {"spearman"}
     assert (crossed["primary"], crossed["within"], set(crossed["strata"])) == ("spearman", "platform", {"npx", "pg_ml"})
     assert any("units of its own" in note for note in crossed["notes"])
+    assert "How far off" not in benchmark_report(tmp_path).read_text()
     assert metrics("proteome:p1", "people")["primary"] == "rmse"  # both platforms were trained on
     assert metrics("score", "platform")["primary"] == "rmse"  # an outcome has one unit
 
