@@ -10,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from omicsfm import distributed
 from omicsfm.contracts import Batch
+from omicsfm.training.arithmetic import counter
 
 
 class Speed(pl.Callback):
@@ -43,7 +44,7 @@ class Speed(pl.Callback):
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
         if not self._flops_per_visit and len(batch):
-            self._counter = FlopCounterMode(display=False)
+            self._counter = counter()
             self._counter.__enter__()
 
     def on_train_batch_end(
