@@ -44,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_split_options(parser, repeats=1)
     parser.add_argument("--within", metavar="COLUMN", help="fit and score within each value of a visit column")
     parser.add_argument(
+        "--only", metavar="COLUMN=VALUE", help="predict at such visits alone; pretraining reads the others too"
+    )
+    parser.add_argument(
         "--arms", metavar="GROUP,...", help="some of: model, linear, prior, modalities, labels (default: all)"
     )
     parser.add_argument(
@@ -67,7 +70,7 @@ def _run(chosen: argparse.Namespace) -> None:
 
     beside = [OmicsStore.open(path) for path in chosen.pretrain_on]
     store = with_mapping(OmicsStore.open(chosen.store), chosen.mapping)
-    whole = make_task(store, chosen.outcome, within=chosen.within)
+    whole = make_task(store, chosen.outcome, within=chosen.within, only=chosen.only)
     task = complete(whole)
     if len(task) < len(whole):
         logging.info("%d of %d visits have every modality; the others are left out", len(task), len(whole))

@@ -45,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--split", type=Path, help="SPLIT.csv instead of the options that make one")
     add_split_options(parser, repeats=10)
     parser.add_argument("--within", metavar="COLUMN", help="fit and score within each value of a visit column")
+    parser.add_argument(
+        "--only", metavar="COLUMN=VALUE", help="predict at such visits alone; pretraining reads the others too"
+    )
     parser.add_argument("--resamples", type=int, default=1000, help="bootstrap draws of participants (default: 1000)")
     chosen = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
@@ -72,7 +75,8 @@ def _run(chosen: argparse.Namespace) -> None:
     if chosen.checkpoint is not None and chosen.pretrain_on:
         raise InputError("--pretrain-on: a --checkpoint is not pretrained again. Give one of the two.")
     beside = [OmicsStore.open(path) for path in chosen.pretrain_on]
-    task = make_task(with_mapping(OmicsStore.open(chosen.store), chosen.mapping), chosen.outcome, within=chosen.within)
+    store = with_mapping(OmicsStore.open(chosen.store), chosen.mapping)
+    task = make_task(store, chosen.outcome, within=chosen.within, only=chosen.only)
     for warning in alike([task.store, *beside]):
         logging.warning(warning)
     names = split_names(chosen.methods) if chosen.methods else [*default_names(task), PRETRAINED]

@@ -7,11 +7,13 @@ omicsfm[probe]    any adaptation of configs/adaptation by name; folds share thei
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
+from jaxtyping import Shaped
 
 from omicsfm.baselines.base import Predicted, held_out_of
 from omicsfm.checkpoint import Checkpoint, load_checkpoint
@@ -41,11 +43,14 @@ class Encoders:
         checkpoint: Path | None = None,
         beside: Sequence[OmicsStore] = (),
         untrained: bool = False,
+        blind: bool = False,
     ) -> None:
         """``config`` is a resolved training config. Without a ``checkpoint`` each fold pretrains on all visits of its
         training participants, whether their outcome is known or not, and on the stores ``beside``. With ``untrained``
-        weights stay as they begin.
+        weights stay as they begin. With ``blind`` no outcome of the task's people is shown to an objective that
+        foretells some, so that what few labels are worth can be told.
         """
+        self.blind = blind
         self.config = dict(config)
         if untrained:
             self.config["task"] = {**self.config["task"], "epochs": 0}
@@ -63,7 +68,8 @@ class Encoders:
 
             tested = np.setdiff1d(task.participant_ids, task.participant_ids[train])
             own = np.flatnonzero(task.readable(task.store.visits, tested))
-            store = together_with(task.store, self.beside, self.config["data"]["weights"])
+            first = without_outcomes(task.store, task.participant_ids) if self.blind else task.store
+            store = together_with(first, self.beside, self.config["data"]["weights"])
             rows = training_rows(store, own, tested, task.readable)
             record = {"kept_together": [name for name in task.together if name in store.visits]}
             with tempfile.TemporaryDirectory() as folder:
@@ -72,6 +78,13 @@ class Encoders:
                 pretrain(store, rows=rows, config=config, directory=directory, split_record=record)
                 self._made[key] = load_checkpoint(directory)
         return self._made[key]
+
+
+def without_outcomes(store: OmicsStore, people: Shaped[np.ndarray, " rows"]) -> OmicsStore:
+    """The store as if nothing had become known of these participants."""
+    theirs = store.visits["participant_id"].astype(str).isin(people).to_numpy()
+    hidden = np.broadcast_to(theirs[:, None], store.outcomes.shape)
+    return replace(store, outcomes=store.outcomes.mask(hidden))
 
 
 class Pretrained:

@@ -1,10 +1,11 @@
 """A Task: which visits of a store are predicted, what is true of them, and what may be used."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool, Float, Int, Shaped
 
 from omicsfm.baselines.base import Block, OmicsTable
@@ -52,30 +53,50 @@ class Task(CutVisits):
         return stated_grid(self.target)
 
 
-def make_task(store: OmicsStore, outcome: str, *, within: str | None = None) -> Task:
+def make_task(store: OmicsStore, outcome: str, *, within: str | None = None, only: str | None = None) -> Task:
     """The task of predicting ``outcome`` from every modality of the store.
 
     An outcome of a visit is predicted at every visit that has its value, an outcome of a participant once, at the
     first visit that has it. Visits without any modality are left out. ``within`` names a column of the visits whose
-    values part the cohort into strata.
+    values part the cohort into strata. ``only`` (COLUMN=VALUE) predicts at such visits alone, from the modalities that
+    some of them have; pretraining still reads everybody whom a fold does not test.
 
     Raises:
-        InputError: The store has no such outcome or column, or nothing is known of it.
+        InputError: The store has no such outcome, column or value, or nothing is known of it.
     """
     spec = store.outcome(outcome)
     among = np.ones(len(store), dtype=bool)
     if within is not None:
-        if within not in store.visits:
-            raise InputError(
-                f"--within {within}: {store.path} has no such column; {closest(within, store.visits.columns)}."
-            )
-        among = store.visits[within].notna().to_numpy()
+        among = _column(store, within, f"--within {within}").notna().to_numpy()
+    if only is not None:
+        among &= _such_visits(store, only)
     rows = predicted_rows(store, spec, among=among)
+    if only is not None:
+        some = {name: matrix for name, matrix in store.modalities.items() if np.isin(rows, matrix.rows).any()}
+        store = replace(store, modalities=some)
     target = read_target(store, spec, rows)
     _check(store, spec, target)
     ids = store.visits["participant_id"].astype(str).to_numpy(dtype=str)[rows]
     strata = None if within is None else store.visits[within].astype(str).to_numpy(dtype=str)[rows]
     return Task(store, spec, rows, target, ids, within, strata)
+
+
+def _column(store: OmicsStore, name: str, asked: str) -> pd.Series:
+    if name not in store.visits:
+        raise InputError(f"{asked}: {store.path} has no such column; {closest(name, store.visits.columns)}.")
+    return store.visits[name]
+
+
+def _such_visits(store: OmicsStore, only: str) -> Bool[np.ndarray, " visits"]:
+    """Visits with this value of a column, asked for as COLUMN=VALUE."""
+    name, given, value = only.partition("=")
+    if not given:
+        raise InputError(f"--only {only}: expected COLUMN=VALUE, such as --only sex=female.")
+    known = _column(store, name, f"--only {only}").astype(str)
+    found = (known == value).to_numpy()
+    if not found.any():
+        raise InputError(f"--only {only}: no visit of {store.path} has that value; {closest(value, known.unique())}.")
+    return found
 
 
 def predicted_rows(

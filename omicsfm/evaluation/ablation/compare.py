@@ -88,15 +88,16 @@ def arms(
         if group not in GROUPS:
             raise InputError(f"--arms: '{group}' is none; {closest(group, GROUPS)}.")
     name = f"omicsfm[{adaptation}]"
-    encoders = make_encoders(overrides, beside=beside)
+    config = make_encoders(overrides).config
+    encoders = Encoders(config, beside=beside, blind=True)
 
     def model(label: str, using: Encoders) -> Pretrained:
         return Pretrained(name=label, encoders=using, adaptation=adaptation_named(adaptation))
 
     def changed(*more: str) -> Encoders:
-        return make_encoders([*overrides, *more], beside=beside)
+        return Encoders(make_encoders([*overrides, *more]).config, beside=beside, blind=True)
 
-    untrained = Encoders(encoders.config, beside=beside, untrained=True)
+    untrained = Encoders(config, beside=beside, untrained=True)
     linear, *alone = baseline_methods(
         ["linear", *([f"linear[{CLINICAL}]"] if CLINICAL in task.store.inputs else [])], task
     )
@@ -108,7 +109,7 @@ def arms(
         Labelled(linear, "linear", "the network", family="linear"),
         *(Labelled(one, "linear", "all omics") for one in alone),
     ]
-    if not encoders.config.get("prior"):
+    if not config.get("prior"):
         found.append(
             Labelled(model(f"{name}, co-measurement prior", changed("prior=co_measurement")), "prior", "nothing")
         )

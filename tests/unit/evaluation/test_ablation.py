@@ -110,3 +110,20 @@ def test_an_ablation_scores_every_arm_and_the_report_shows_the_table_and_the_cur
 def test_an_unknown_group_of_arms_names_the_closest(task) -> None:
     with pytest.raises(InputError, match="'label' is none; did you mean 'labels'"):
         arms(task, adaptation="probe", overrides=SMALL, groups=["label"])
+
+
+def test_pretraining_on_events_sees_none_of_the_people_whose_labels_are_counted(small_store, monkeypatch) -> None:
+    from omicsfm.training import pretrain as module
+
+    seen = []
+    objective = ("objective=[masked_features,time_to_event]", "objective.time_to_event.outcomes=[death]")
+    plain = module.pretrain
+    monkeypatch.setattr(module, "pretrain", lambda store, **more: seen.append(store) or plain(store, **more))
+    task = make_task(small_store, "death", only="site=north")
+    train, test = one_fold(task)
+    (whole, *_) = arms(task, adaptation="probe", overrides=[*SMALL, *objective], groups=["labels"])
+    predicted(whole.method, task, train, test)
+    known = seen[0].outcome_observed("death")
+    theirs = small_store.visits["participant_id"].isin(task.participant_ids)
+    assert not known[theirs].any()
+    assert known[~theirs].all()

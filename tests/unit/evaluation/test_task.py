@@ -47,3 +47,19 @@ def test_unknown_outcomes_and_columns_are_refused(small_store):
         make_task(small_store, "deaht")
     with pytest.raises(InputError, match="did you mean 'site'"):
         make_task(small_store, "ill", within="sites")
+
+
+def test_only_some_visits_are_predicted_and_the_others_stay_readable(small_store):
+    task = make_task(small_store, "ill", only="site=north")
+    assert set(task.visits["site"]) == {"north"}
+    assert 40 < len(task) < len(make_task(small_store, "ill"))
+    assert len(task.store) == len(small_store)
+
+
+@pytest.mark.parametrize(
+    ("only", "message"),
+    [("site", "expected COLUMN=VALUE"), ("sitte=north", "did you mean 'site'"), ("site=nort", "did you mean 'north'")],
+)
+def test_only_what_cannot_be_found_is_refused_with_what_there_is(small_store, only, message):
+    with pytest.raises(InputError, match=message):
+        make_task(small_store, "ill", only=only)
