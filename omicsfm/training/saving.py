@@ -21,6 +21,7 @@ class SaveStates(pl.Callback):
         self.folder = folder
         self.every_seconds = float("inf") if every_minutes is None else every_minutes * 60
         self._saved = 0.0
+        self._stops = False
 
     def state_dict(self) -> dict[str, Any]:
         return {"means": self._module.means["train"].state(), "guard": self._module.guard.state_dict()}
@@ -41,28 +42,34 @@ class SaveStates(pl.Callback):
         stop, save, failed = self._agreement.exchange(self._wishes(trainer))
         if loop.epoch_loop.batch_progress.is_last_batch or loop._should_accumulate():
             return  # the end of the epoch saves; a state between steps has no place for half a gradient
-        self._act(trainer, save=save or stop, stop=stop, failed=failed)
+        self._act(trainer, save=save or stop, failed=failed)
+        if stop:
+            self._stop(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        stop, _, failed = self._agreement.exchange_now(self._wishes(trainer))
-        self._act(trainer, save=True, stop=stop, failed=failed)
+        self._stops, _, failed = self._agreement.exchange_now(self._wishes(trainer))
+        self._act(trainer, save=True, failed=failed)
+        trainer.should_stop |= self._stops  # only after this does Lightning hand the epoch's means to the loggers
 
     def _wishes(self, trainer: pl.Trainer) -> tuple[bool, bool, bool]:
         due = trainer.is_global_zero and time.monotonic() - self._saved > self.every_seconds
         return bool(stop_request), due, self._io(trainer).failed
 
-    def _act(self, trainer: pl.Trainer, *, save: bool, stop: bool, failed: bool) -> None:
+    def _act(self, trainer: pl.Trainer, *, save: bool, failed: bool) -> None:
         if failed:
             self._fail(trainer)
         if save:
             trainer.save_checkpoint(self.folder / f"step-{trainer.global_step:09d}")
             self._saved = time.monotonic()
-        if stop:
-            self.finish(trainer)
-            reason = stop_request.reason or "another process was asked to stop"
-            raise ToBeContinued(f"{reason}: saved at step {trainer.global_step}")
+
+    def _stop(self, trainer: pl.Trainer) -> None:
+        self.finish(trainer)
+        reason = stop_request.reason or "another process was asked to stop"
+        raise ToBeContinued(f"{reason}: saved at step {trainer.global_step}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._stops:
+            self._stop(trainer)
         self.finish(trainer)
 
     def finish(self, trainer: pl.Trainer) -> None:

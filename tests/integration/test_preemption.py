@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -121,6 +122,21 @@ def test_where_a_stopped_run_stands_is_exported_as_a_checkpoint(
     assert "the best epoch" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="1"):
         cli.main(["export", str(folder), str(exported)])
+
+
+def test_a_run_that_is_killed_while_its_states_are_removed_is_finished(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def killed(folder: Path, **_: Any) -> None:
+        (saved_states(folder)[0] / "state.json").unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("omicsfm.training.run.shutil", SimpleNamespace(rmtree=killed))
+        with pytest.raises(KeyboardInterrupt):
+            start(tmp_path / "run")
+    start(tmp_path / "run")
+    assert "this run is finished" in capsys.readouterr().out
 
 
 def test_the_handlers_of_the_process_are_those_of_before(start: Start, reference: Path) -> None:
