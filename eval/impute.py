@@ -1,5 +1,9 @@
 """How well a hidden modality is foretold: python eval/impute.py --store STORE --out OUT.
 
+    python eval/impute.py --checkpoint DIR --store STORE --out FULL.h5mu
+
+writes the store with every gap imputed, on the model's scale, and a layer that says which values are.
+
 One modality after the other is hidden whole from each test participant and predicted from the rest: by omicsfm
 (pretrained on the training participants of each fold, or --checkpoint), by ridge regression from the same inputs and by
 the mean. Writes OUT/MODALITY/metrics.json, features.parquet (each feature by itself) and split.csv.
@@ -30,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--sources", metavar="MODALITY,...", help="what it is predicted from (default: every other modality)"
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write, or FULL.h5mu")
     parser.add_argument("--checkpoint", type=Path, help="pretrained model (default: pretrain in each fold)")
     parser.add_argument("--methods", default="omicsfm,ridge,mean", help="comma-separated (default: omicsfm,ridge,mean)")
     parser.add_argument(
@@ -57,6 +61,8 @@ def _run(chosen: argparse.Namespace) -> None:
     from omicsfm.evaluation.methods import split_names
     from omicsfm.evaluation.pretrained import NAME, make_encoders
 
+    if chosen.out.suffix == ".h5mu":
+        return _fill(chosen)
     names = split_names(chosen.methods)
     encoders = make_encoders([*IMPUTING, *chosen.set], checkpoint=chosen.checkpoint) if NAME in names else None
     store = with_mapping(OmicsStore.open(chosen.store), chosen.mapping)
@@ -73,6 +79,22 @@ def _run(chosen: argparse.Namespace) -> None:
         metrics = write_imputation(task, imputed, split, out=chosen.out / task.target, **asked)
         print(imputation_table(metrics), flush=True)
     print(f"each feature: {chosen.out}/MODALITY/features.parquet")
+
+
+def _fill(chosen: argparse.Namespace) -> None:
+    """Impute every gap of the store."""
+    from omicsfm.checkpoint import load_checkpoint
+    from omicsfm.data.identifiers.bridge import with_mapping
+    from omicsfm.data.store import OmicsStore
+    from omicsfm.errors import InputError
+    from omicsfm.evaluation.imputation.fill import write_filled
+
+    if chosen.checkpoint is None:
+        raise InputError(f"--out {chosen.out}: to fill a store takes a --checkpoint, trained with imputer=profile.")
+    store = with_mapping(OmicsStore.open(chosen.store), chosen.mapping)
+    for name, share in write_filled(load_checkpoint(chosen.checkpoint), store, chosen.out).items():
+        print(f"{name}: {share:.1%} of the values imputed")
+    print(f"{chosen.out}: measured and imputed values, on the model's scale; layer 'imputed' tells them apart")
 
 
 if __name__ == "__main__":

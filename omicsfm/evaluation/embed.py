@@ -46,15 +46,7 @@ def embedding_data(checkpoint: Checkpoint, store: OmicsStore) -> Any:
     features = match_features(checkpoint, store)
     rows = np.arange(len(store))
     embedding = embed(checkpoint.model, reader_for(checkpoint, store), rows)
-    obs = pd.DataFrame({str(name): _writable(column) for name, column in store.visits.items()})
-    for name in checkpoint.features:
-        measured = store.inputs[name].rows if name in store.inputs else np.zeros(0, dtype=np.int64)
-        obs[f"measured_{name}"] = np.isin(rows, measured)
-    ids = obs["participant_id"].astype(str)
-    people = ids.unique()
-    saw = dict(zip(people, checkpoint.saw(people.tolist(), store.people), strict=True))
-    obs["seen_in_training"] = ids.map(saw).to_numpy(dtype=bool)
-    obs.index = pd.Index(ids + "/" + obs["visit"].astype(str), name="participant_visit")
+    obs = visit_table(checkpoint, store)
     origin = {
         "checkpoint": checkpoint.provenance["digest"],
         "store": store.name,
@@ -65,6 +57,20 @@ def embedding_data(checkpoint: Checkpoint, store: OmicsStore) -> Any:
     }
     var = pd.DataFrame(index=[f"embedding_{place}" for place in range(embedding.shape[1])])
     return AnnData(X=embedding.astype(np.float32), obs=obs, var=var, uns={KEY: origin})
+
+
+def visit_table(checkpoint: Checkpoint, store: OmicsStore) -> pd.DataFrame:
+    """The store's visits as annotated data keeps them, with what was measured and whether training saw the person."""
+    obs = pd.DataFrame({str(name): _writable(column) for name, column in store.visits.items()})
+    for name in checkpoint.features:
+        measured = store.inputs[name].rows if name in store.inputs else np.zeros(0, dtype=np.int64)
+        obs[f"measured_{name}"] = np.isin(np.arange(len(store)), measured)
+    ids = obs["participant_id"].astype(str)
+    people = ids.unique()
+    saw = dict(zip(people, checkpoint.saw(people.tolist(), store.people), strict=True))
+    obs["seen_in_training"] = ids.map(saw).to_numpy(dtype=bool)
+    obs.index = pd.Index(ids + "/" + obs["visit"].astype(str), name="participant_visit")
+    return obs
 
 
 def write_embeddings(checkpoint: Checkpoint, store: OmicsStore, out: Path) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,11 @@ import pytest
 from omicsfm.data.folds import make_split
 from omicsfm.errors import InputError
 from omicsfm.evaluation.imputation.compare import imputation_table, run_imputation, write_imputation
+from omicsfm.evaluation.imputation.fill import write_filled
 from omicsfm.evaluation.imputation.hidden import HiddenModality, hide_modality
 from omicsfm.evaluation.imputation.imputers import Pretrained, imputers
 from omicsfm.evaluation.pretrained import make_encoders
+from omicsfm.inference import reader_for
 
 SMALL = (
     "imputer=profile", "data.clinical=false", "model=tiny", "model.dim=8", "model.num_latents=2", "kernel.features=32",
@@ -115,3 +118,29 @@ def test_the_command_hides_each_modality_in_turn(small_store, tmp_path, capsys) 
     script.main([*map(str, given), "--folds", "2"])
     assert sorted(folder.name for folder in (tmp_path / "out").iterdir()) == ["metabolome", "proteome"]
     assert "proteome (15 features) from metabolome" in capsys.readouterr().out
+
+
+def test_a_filled_store_keeps_what_was_measured_and_says_what_was_not(small_store, task, tmp_path) -> None:
+    import mudata
+
+    train, _ = folds(task)
+    checkpoint = make_encoders(SMALL).of_fold(task, train, seed=0)
+    out = tmp_path / "full.h5mu"
+    shares = write_filled(checkpoint, small_store, out)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        full = mudata.read_h5mu(out)
+    reader, rows = reader_for(checkpoint, small_store), np.arange(len(small_store))
+    for name, own in full.mod.items():
+        measured, _ = reader.values(name, rows)
+        known = ~np.isnan(measured)
+        np.testing.assert_array_equal(own.X[known], measured[known])
+        np.testing.assert_array_equal(own.layers["imputed"], ~known)
+        assert np.isfinite(own.X).all()
+        assert shares[name] == pytest.approx(1 - known.mean())
+    absent = np.setdiff1d(rows, small_store.modalities["metabolome"].rows)
+    assert np.ptp(full.mod["metabolome"].X[absent], axis=0).min() > 0  # each visit has an answer of its own
+    assert write_filled(checkpoint, small_store, out) == shares
+    out.write_text("not ours")
+    with pytest.raises(InputError, match="left alone"):
+        write_filled(checkpoint, small_store, out)
