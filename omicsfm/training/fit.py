@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from omicsfm.training.epoch_means import EpochMeans
 from omicsfm.training.guard import StepGuard
 from omicsfm.training.host_memory import kept_between_steps
 from omicsfm.training.idle import freeze_idle
+from omicsfm.training.layers import set_layers
 from omicsfm.training.lightning_parts import make_trainer
 from omicsfm.training.module import TrainingModule
 from omicsfm.training.preemption import stop_request
@@ -76,9 +78,10 @@ def fit(
     shared = {"batch_size": data["batch_size"], "ahead": data["read_ahead"], "history": history}
     train = make_loader(reader, rows.train, seed=derive(seed, title, "train"), shuffle=True, **shared)
     validation = make_loader(reader, rows.validation, seed=derive(seed, title, "validation"), shuffle=False, **shared)
-    total_steps = epochs * len(train)
+    total_steps = epochs * math.ceil(len(train) / task["accumulate"])
     trained = copy.deepcopy(model)  # sharding would leave the caller's parameters in pieces
     freeze_idle(trained, objectives, reader.read(rows.train[:2]))
+    set_layers(trained, **config["layers"])
     module = TrainingModule(
         model=trained,
         objectives=objectives,
@@ -102,7 +105,7 @@ def fit(
             callbacks.append(Export(best=best, write=export))
         callbacks.append(SaveStates(run_dir / RESUME, every_minutes=config["resume"]["every_minutes"]))
     with _quiet_lightning(), distributed.sharing(), stop_request.fitting(), kept_between_steps():
-        trainer = make_trainer(config, run_dir=run_dir, callbacks=callbacks, epochs=epochs, clip=task["gradient_clip"])
+        trainer = make_trainer(config, run_dir=run_dir, callbacks=callbacks, epochs=epochs)
         resume = None if run_dir is None else newest_intact(run_dir / RESUME)
         trainer.fit(module, train, validation, ckpt_path=resume, weights_only=True)
     return Best(best.weights, best.epoch, best.loss)

@@ -14,10 +14,10 @@ from omicsfm.training.resume.checkpoint_io import StateIO
 
 
 def make_trainer(
-    config: Mapping[str, Any], *, run_dir: Path | None, callbacks: list[pl.Callback], epochs: int, clip: float
+    config: Mapping[str, Any], *, run_dir: Path | None, callbacks: list[pl.Callback], epochs: int
 ) -> pl.Trainer:
     """A Trainer from configs/trainer and configs/logger; several processes share each batch."""
-    settings = dict(config["trainer"])
+    settings, task = dict(config["trainer"]), config["task"]
     strategy = build(settings.pop("strategy"))
     strategy = strategy() if callable(strategy) else strategy
     trainer = pl.Trainer(
@@ -27,7 +27,8 @@ def make_trainer(
         callbacks=callbacks,
         logger=_logger(config["logger"], run_dir) if run_dir is not None else False,
         plugins=[StateIO(keep=config["resume"]["keep"]), *_environment()],
-        gradient_clip_val=clip,
+        gradient_clip_val=task["gradient_clip"],
+        accumulate_grad_batches=task["accumulate"],
         use_distributed_sampler=False,  # BatchSampler shares batches out itself
         default_root_dir=run_dir,
         num_sanity_val_steps=0,

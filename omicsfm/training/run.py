@@ -26,7 +26,7 @@ from omicsfm.training.pretrain import pretrain
 from omicsfm.training.promotion import obeying_the_gate
 
 Config = Mapping[str, Any]
-MAY_CHANGE = ("trainer", "logger", "resume", "run_dir")
+MAY_CHANGE = ("trainer", "layers", "logger", "resume", "run_dir")
 """Parts of a config that another start of the same run may change: they do not change the result."""
 
 
