@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import Parameter
 
 from omicsfm.training.deepspeed_zero import OnCPU, ZeroStrategy
-from omicsfm.training.fully_sharded import layers_of
+from omicsfm.training.layers import layers_of
 
 
 class Zero3Strategy(ZeroStrategy):

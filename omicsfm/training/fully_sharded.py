@@ -13,6 +13,8 @@ from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
+from omicsfm.training.layers import layers_of
+
 
 class FullyShardedStrategy(ModelParallelStrategy):
     """Lightning's FSDP2 strategy over all processes, with the resume file of a single process.
@@ -77,12 +79,6 @@ def shard(module: nn.Module, mesh: DeviceMesh, *, steps: tuple[str, ...]) -> Non
     fully_shard(module, mesh=mesh)
     for step in steps:
         register_fsdp_forward_method(module, step)
-
-
-def layers_of(module: nn.Module) -> list[nn.Module]:
-    """The members of its lists of layers, each of which may be gathered by itself."""
-    lists = [m for m in module.modules() if type(m) is nn.ModuleList]  # a low-rank correction is a subclass
-    return [layer for layers in lists for layer in layers]
 
 
 def unshard(value: Any) -> Any:

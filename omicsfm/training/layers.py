@@ -1,12 +1,10 @@
-"""How the layers of a model run: changed from outside, and for the same results."""
+"""The layers of a model, and how they run: changed from outside, and for the same results."""
 
 from functools import partial
 
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
-
-from omicsfm.training.fully_sharded import layers_of
 
 
 def set_layers(model: nn.Module, *, recompute: bool, compile: str | None) -> None:
@@ -21,3 +19,9 @@ def set_layers(model: nn.Module, *, recompute: bool, compile: str | None) -> Non
             layer.forward = torch.compile(layer.forward, backend=compile)
         if recompute:
             layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
+
+
+def layers_of(module: nn.Module) -> list[nn.Module]:
+    """The members of its lists of layers, each of which may be gathered by itself."""
+    lists = [m for m in module.modules() if type(m) is nn.ModuleList]  # a low-rank correction is a subclass
+    return [layer for layers in lists for layer in layers]
