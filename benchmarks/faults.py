@@ -26,7 +26,7 @@ from omicsfm.errors import InputError
 from omicsfm.training import module
 from omicsfm.training.resume.folder import newest_intact, read_state, saved_states, verify_state
 
-KILLS, STOPS, FLIPS = 100, 20, 1000
+KILLS, STOPS, FLIPS, PAIRS = 100, 20, 1000, 10
 SMALL = 10
 """A reduced run does a tenth."""
 TMPFS = Path("/dev/shm")
@@ -44,20 +44,26 @@ def run(small: bool) -> list[Goal]:
             began = time.monotonic()
             assert whole.finish(whole.start()) == 0, whole.said
             seconds = min(seconds, time.monotonic() - began)
-        expected = whole.result()
         print(f"undisturbed: {len(whole.steps())} steps in {seconds:.1f} s", flush=True)
         new: Callable[..., Trained] = lambda name, *overrides: Trained(store, folder / name, *overrides)  # noqa: E731
-        return [
-            *_killed(new, expected, seconds, KILLS // divide),
-            *_asked_to_stop(new, expected, seconds, STOPS // min(divide, 4)),
-            *_flipped(new, whole, FLIPS // divide),
-            _full_disk(store),
-            _read_only(store),
-            _truncated(new, expected, seconds),
-            _clock(new, expected, seconds),
-            *_not_finite(new),
-            *faults_of_pairs(new, 2 if small else 10),
-        ]
+        goals = []
+        for goal in _goals(new, whole, store, seconds, divide):
+            print(goal.line(), flush=True)
+            goals.append(goal)
+        return goals
+
+
+def _goals(new: Callable[..., Trained], whole: Trained, store: Path, seconds: float, divide: int) -> Iterator[Goal]:
+    expected = whole.result()
+    yield from _killed(new, expected, seconds, KILLS // divide)
+    yield from _asked_to_stop(new, expected, seconds, STOPS // min(divide, 4))
+    yield from _flipped(new, whole, FLIPS // divide)
+    yield _full_disk(store)
+    yield _read_only(store)
+    yield _truncated(new, expected, seconds)
+    yield _clock(new, expected, seconds)
+    yield from _not_finite(new)
+    yield from faults_of_pairs(new, PAIRS // min(divide, 5))
 
 
 def _killed(new: Any, expected: Any, seconds: float, kills: int) -> list[Goal]:
@@ -69,14 +75,14 @@ def _killed(new: Any, expected: Any, seconds: float, kills: int) -> list[Goal]:
         while status != 0:
             finished = (trained.run / "finished.json").exists()
             had = None if finished else newest_intact(trained.run / "resume")
-            taken = len(trained.steps())
+            taken, began = len(trained.steps()), time.time()
             process = trained.start(**({"TMPDIR": str(TMPFS)} if TMPFS.exists() else {}))
             if done < kills:
                 time.sleep(draw.uniform(0.0, seconds))
                 os.kill(process, signal.SIGKILL)
             status = trained.finish(process)
             done += status == -signal.SIGKILL
-            writing += any((trained.run / "resume").glob(".*.partial"))
+            writing += any(f.stat().st_mtime > began for f in (trained.run / "resume").glob(".*.partial"))
             first = trained.steps()[taken:][:1]
             states += had is not None
             lost += bool(first) and first[0][1] != (int(had.name.removeprefix("step-")) if had else 0)

@@ -81,7 +81,7 @@ class Trained:
         shared |= {"LOCAL_WORLD_SIZE": "2", "GROUP_RANK": "0"}
         return self.start(RANK="0", LOCAL_RANK="0", **shared), self.start(RANK="1", LOCAL_RANK="1", **shared)
 
-    def finish(self, process: int, *, seconds: float = 120) -> int:
+    def finish(self, process: int, *, seconds: float = 600) -> int:
         """The exit status of a process, negative where a signal ended it; one that hangs is killed and is -9."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
