@@ -3,11 +3,16 @@
 #   OMICSFM_HOME     the clone (default: the folder sbatch was called in); it need not be writable
 #   OMICSFM_VENV     the virtual environment (default: OMICSFM_HOME/.venv); absent: python3 of the loaded modules
 #   OMICSFM_MODULES  environment modules to load first, as in "Python/3.11 CUDA/12.8" (default: none)
+#   OMICSFM_CONTAINER  an image of omicsfm.def, in which the tasks run instead (default: none)
 
 export OMICSFM_HOME="${OMICSFM_HOME:-${SLURM_SUBMIT_DIR:-$PWD}}"
 if [[ -n "${OMICSFM_MODULES:-}" ]]; then
   # shellcheck disable=SC2086  # several names in one variable
   module load $OMICSFM_MODULES
+fi
+inside=(env)  # what every command of ours starts with
+if [[ -n "${OMICSFM_CONTAINER:-}" ]]; then
+  inside=(apptainer exec --nv --bind "$OMICSFM_HOME" "$OMICSFM_CONTAINER")
 fi
 OMICSFM_VENV="${OMICSFM_VENV:-$OMICSFM_HOME/.venv}"
 if [[ -f "$OMICSFM_VENV/bin/activate" ]]; then
@@ -50,7 +55,7 @@ launch() {
   done
   before="$(newest_state "$run_dir")"
   echo "job ${SLURM_JOB_ID:-none} on ${SLURM_JOB_NODELIST:-$(hostname)}, restart ${SLURM_RESTART_COUNT:-0}: $*"
-  srun --kill-on-bad-exit=1 "$@" &
+  srun --kill-on-bad-exit=1 "${inside[@]}" "$@" &
   local step=$!
   trap 'warned=yes; echo "asked to stop: tells the tasks"; kill -USR1 "$step"' USR1
   wait "$step" || status=$?
@@ -64,6 +69,23 @@ launch() {
     requeue "a task was killed (status $status) after the run had got further"
   fi
   return "$status"
+}
+
+# Look at the machine and the store before any task starts; what would stop the run ends the job, with its remedy in the log.
+# A run that has a state has passed this.
+preflight() {
+  local argument run_dir="." store=""
+  set -- "${@//\{task\}/${SLURM_ARRAY_TASK_ID:-}}"
+  for argument in "$@"; do
+    [[ "$argument" == run_dir=* ]] && run_dir="${argument#run_dir=}"
+    [[ "$argument" == data.store=* ]] && store="${argument#data.store=}"
+  done
+  [[ -n "$(newest_state "$run_dir")" ]] && return
+  "${inside[@]}" python -m omicsfm.cli doctor --run-dir "$run_dir"
+  IFS=',' read -ra stores <<< "${store//[\[\] ]/}"
+  for store in ${stores[@]+"${stores[@]}"}; do
+    "${inside[@]}" python -m omicsfm.cli inspect "$store"
+  done
 }
 
 newest_state() {

@@ -48,8 +48,9 @@ TRAINING = (
 class Job:
     """A pretraining job in a folder, whose steps take a fifth of a second."""
 
-    def __init__(self, slurm: Cluster, store: OmicsStore, folder: Path) -> None:
+    def __init__(self, slurm: Cluster, store: OmicsStore, folder: Path, *more: str) -> None:
         self.slurm, self.folder, self.run = slurm, folder, folder / "run"
+        self.overrides = (f"data.store={store.path}", *TRAINING, *more)
         (folder / "slurm").symlink_to(REPOSITORY / "slurm")
         (folder / "train.py").write_text(SLOWED_DOWN)
         variables = {
@@ -60,7 +61,7 @@ class Job:
             "STEPS": f"{folder}/steps",
         }
         options = ("--nodes=2", "--cpus-per-task=1", "--time=10", f"--output={folder}/job.log", "--mem=100")
-        overrides = (f"data.store={store.path}", f"run_dir={self.run}", "resume.every_minutes=0.02", *TRAINING)
+        overrides = (*self.overrides, f"run_dir={self.run}", "resume.every_minutes=0.02")
         self.number = slurm.submit(*options, str(folder / "slurm" / "pretrain.sbatch"), *overrides, **variables)
 
     @property
@@ -90,6 +91,22 @@ class Job:
 
         self.slurm.wait_for(started, f"start {start}")
 
+    def preempt(self) -> None:
+        """Let a job of a higher partition ask for both nodes."""
+        high = ("--partition=high", "--nodes=2", "--mem=100", "--wrap=true", f"--output={self.folder}/high.log")
+        self.slurm.submit(*high)
+
+    def assert_same_losses_as_alone(self) -> None:
+        """Require the losses of the same run on one process that nothing interrupts."""
+        run(compose([*self.overrides, f"run_dir={self.folder / 'alone'}"]))
+        ours, theirs = (
+            [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+            for folder in (self.run, self.folder / "alone")
+        )
+        assert [line["step"] for line in ours] == [line["step"] for line in theirs]
+        for name in ("train/loss", "val/loss"):
+            assert ours[-1][name] == pytest.approx(theirs[-1][name], rel=1e-6)
+
     def process_of(self, rank: int) -> int:
         """The process id of a rank of this job."""
         wanted = {f"SLURM_JOB_ID={self.number}".encode(), f"SLURM_PROCID={rank}".encode()}
@@ -111,11 +128,9 @@ def job(slurm: Cluster, simulated_store: OmicsStore, tmp_path: Path) -> Iterator
     slurm.ask("scancel", submitted.number, strict=False)
 
 
-def test_a_job_survives_preemption_a_signal_and_the_loss_of_a_rank(
-    job: Job, slurm: Cluster, simulated_store: OmicsStore, tmp_path: Path
-) -> None:
+def test_a_job_survives_preemption_a_signal_and_the_loss_of_a_rank(job: Job, slurm: Cluster) -> None:
     job.wait_for_step(start=0, step=6)
-    slurm.submit("--partition=high", "--nodes=2", "--mem=100", "--wrap=true", f"--output={tmp_path}/high.log")
+    job.preempt()
     job.wait_for_start(1)
     job.wait_for_step(start=1, step=len(job.steps()) + 3)
     slurm.ask("scancel", "--signal=USR1", job.number)
@@ -133,15 +148,23 @@ def test_a_job_survives_preemption_a_signal_and_the_loss_of_a_rank(
     for (start, step), (later, after) in pairwise(taken):  # only what a killed rank had not saved is done again
         assert after == step + 1 or (start, later) == (2, 3), f"step {after} of start {later} came after {step}"
     assert not saved_states(job.run / "resume")
-    slower = compose([f"data.store={simulated_store.path}", f"run_dir={tmp_path / 'alone'}", *TRAINING])
-    run(slower)
-    ours, theirs = (
-        [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-        for folder in (job.run, tmp_path / "alone")
-    )
-    assert [line["step"] for line in ours] == [line["step"] for line in theirs]
-    for name in ("train/loss", "val/loss"):
-        assert ours[-1][name] == pytest.approx(theirs[-1][name], rel=1e-6)
+    job.assert_same_losses_as_alone()
+
+
+@pytest.mark.skipif("OMICSFM_LONG" not in os.environ, reason="takes minutes; OMICSFM_LONG=1 runs it")
+def test_twenty_preemptions_in_a_row_lose_no_step_and_repeat_none(
+    slurm: Cluster, simulated_store: OmicsStore, tmp_path: Path
+) -> None:
+    """By turns a job of a higher partition and a signal."""
+    job = Job(slurm, simulated_store, tmp_path, "task.epochs=60", "task.patience=60")
+    for number in range(20):
+        job.wait_for_step(start=number, step=len(job.steps()) + 1)
+        job.preempt() if number % 2 else slurm.ask("scancel", "--signal=USR1", job.number)
+        job.wait_for_start(number + 1)
+    slurm.wait_for(lambda: slurm.state(job.number) == "COMPLETED", "the job to end")
+    assert [step for _, step in job.steps()] == list(range(len(job.steps())))
+    assert {start for start, _ in job.steps()} == set(range(21))
+    job.assert_same_losses_as_alone()
 
 
 def test_a_cancelled_job_is_not_requeued(job: Job, slurm: Cluster) -> None:

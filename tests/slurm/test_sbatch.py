@@ -22,7 +22,8 @@ def cluster(tmp_path: Path) -> dict[str, str]:
     stand_ins = {
         "srun": 'shift; exec "$@"',
         "scontrol": f'echo "$@" >> {tmp_path}/scontrol.log',
-        "python": f'echo $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/python.pid; echo "python $*"; '
+        "python": 'case "$3" in doctor|inspect) echo "python $*"; exit "${PREFLIGHT_STAND_IN:-0}";; esac; '
+        f'echo $$ > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/python.pid; echo "python $*"; '
         'eval exec "${PYTHON_STAND_IN:-true}"',
     }
     for name, body in stand_ins.items():
@@ -92,6 +93,30 @@ def test_evaluate_runs_the_script_it_names_and_refuses_others(cluster: dict[str,
 def test_a_failing_step_fails_the_job(cluster: dict[str, str], tmp_path: Path) -> None:
     environment = cluster | {"PYTHON_STAND_IN": "false"}
     assert run("pretrain.sbatch", "run_dir=R", environment=environment, cwd=tmp_path).returncode == 1
+
+
+def test_a_job_looks_at_the_machine_and_the_stores_before_it_trains(cluster: dict[str, str], tmp_path: Path) -> None:
+    ended = run("pretrain.sbatch", "data.store=[A, B]", "run_dir=R", environment=cluster, cwd=tmp_path)
+    doctor, *inspected, training = [line for line in ended.stdout.splitlines() if line.startswith("python ")]
+    assert doctor == "python -m omicsfm.cli doctor --run-dir R"
+    assert inspected == ["python -m omicsfm.cli inspect A", "python -m omicsfm.cli inspect B"]
+    assert "train.py" in training
+    refused = run(
+        "pretrain.sbatch", "data.store=A", "run_dir=R", environment=cluster | {"PREFLIGHT_STAND_IN": "1"}, cwd=tmp_path
+    )
+    assert refused.returncode == 1
+    assert "train.py" not in refused.stdout
+
+
+def test_in_a_container_every_program_runs_from_the_image(cluster: dict[str, str], tmp_path: Path) -> None:
+    apptainer = tmp_path / "bin" / "apptainer"
+    apptainer.write_text('#!/usr/bin/env bash\necho "apptainer $*"; shift 5; exec "$@"\n')
+    apptainer.chmod(0o755)
+    environment = cluster | {"OMICSFM_CONTAINER": "omicsfm.sif"}
+    ended = run("pretrain.sbatch", "data.store=S", "run_dir=R", environment=environment, cwd=tmp_path)
+    prefix = f"apptainer exec --nv --bind {REPOSITORY} omicsfm.sif python "
+    started = [line for line in ended.stdout.splitlines() if line.startswith("apptainer ")]
+    assert [line.removeprefix(prefix).split()[0] for line in started] == ["-m", "-m", f"{REPOSITORY}/train.py"]
 
 
 def test_a_task_of_an_array_knows_its_number(cluster: dict[str, str], tmp_path: Path) -> None:
