@@ -10,11 +10,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+TORCH = next(
+    line
+    for line in (Path(__file__).parents[1] / "constraints.txt").read_text().splitlines()
+    if line.startswith("torch==")
+)
+"""The torch that all are measured with; an unpinned one may bring a build for GPUs."""
 PEERS = {
     "annbatch": ("3.12", ["annbatch[zarrs,torch]"]),
-    "scdataset": ("3.11", ["scdataset", "anndata", "torch"]),
+    "scdataset": ("3.11", ["scdataset", "anndata", TORCH]),
     "scdl": ("3.12", ["bionemo-scdl"]),
-    "flexynesis": ("3.11", ["torch", "flexynesis"]),
+    "flexynesis": ("3.11", [TORCH, "flexynesis"]),
 }
 """Python version and packages."""
 LOADERS = ("annbatch", "scdataset", "scdl")
