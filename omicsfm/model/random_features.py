@@ -64,7 +64,7 @@ def hadamard(values: Float[Tensor, "visits length"]) -> Float[Tensor, "visits le
     visits, length = values.shape
     half = 1
     while half < length:
-        left, right = values.view(visits, -1, 2, half).unbind(dim=2)
+        left, right = values.view(visits, length // (2 * half), 2, half).unbind(dim=2)
         values = torch.stack([left + right, left - right], dim=2).view(visits, length)
         half *= 2
     return values

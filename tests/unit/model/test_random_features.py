@@ -49,3 +49,9 @@ def test_few_features_are_spread_over_all_projections() -> None:
     values = torch.randn(20, 3)
     exact = rbf_kernel(values.numpy(), gamma=1 / 6)
     assert np.abs(products(RandomFeatures(sizes={"clinical": 3}, features=4096), values) - exact).max() < 0.08
+
+
+def test_a_batch_without_visits_has_no_rows() -> None:
+    """As a process has it whose share of a batch is empty."""
+    made = RandomFeatures(sizes=SIZES, features=64)
+    assert made(torch.zeros(0, 340)).shape == (0, made.columns)
