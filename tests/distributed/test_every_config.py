@@ -41,7 +41,7 @@ OUTCOMES = {
 }
 SMALL = (
     "logger=none", "model=tiny", "model.dim=8", "model.num_latents=2", "task.epochs=2", "task.gradient_clip=0.1",
-    "trajectory.dim=8", "trajectory.num_heads=2", "trajectory.depth=1",
+    "trajectory.dim=8", "trajectory.num_heads=2", "trajectory.depth=1", "kernel.features=64",
 )  # fmt: skip
 
 
