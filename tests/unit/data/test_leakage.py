@@ -225,7 +225,7 @@ def _with_age(folder: Path, outcomes: dict, listed: list[str] | None) -> OmicsSt
     people = [f"P{n:02d}" for n in range(40) for _ in range(2)]
     days = [0, 90] * 40
     rng = np.random.default_rng(3)
-    ages = 40 + 40 * rng.random(80)
+    ages = np.repeat(40 + 40 * rng.random(40), 2) + np.array(days) / 365.25
     table = pd.DataFrame({"who": people, "day": days, "years": ages, "sex": ["m", "m", "f", "f"] * 20})
     table.to_csv(folder / "people.csv", index=False)
     values = pd.DataFrame(rng.normal(10, 1, (80, 5)), columns=list("abcde"))
