@@ -100,7 +100,7 @@ def _run(chosen: argparse.Namespace) -> None:
     write_missingness(task.store, chosen.out)
     along = None
     forget(chosen.out)
-    if not chosen.methods:
+    if not chosen.methods and chosen.only is None:  # which asks of all visits
         along = run_longitudinal(
             task,
             out=chosen.out,

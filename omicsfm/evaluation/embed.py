@@ -25,7 +25,7 @@ def require_writable(out: Path) -> None:
     """
     if out.suffix != ".h5ad":
         raise InputError(f"--out {out}: an embedding is written as .h5ad. Give a name that ends so.")
-    if out.exists() and not _is_ours(out):
+    if out.exists() and not holds(out, KEY):
         raise InputError(
             f"--out {out}: exists and is not an embedding by omicsfm; it is left alone. Name another file."
         )
@@ -97,11 +97,12 @@ def _writable(column: pd.Series) -> pd.Series:
     return column
 
 
-def _is_ours(file: Path) -> bool:
+def holds(file: Path, key: str) -> bool:
+    """Whether it is annotated data with this entry in ``uns``, which says that we wrote it."""
     import h5py
 
     try:
         with h5py.File(file, "r") as opened:
-            return f"uns/{KEY}" in opened
+            return f"uns/{key}" in opened
     except OSError:
         return False

@@ -46,6 +46,10 @@ class ProfileImputer(nn.Module):
         self._buffer("weight", modality)[:, : weight.shape[1]] = torch.from_numpy(weight)
         self._buffer("basis", modality)[: len(basis)] = torch.from_numpy(basis)
 
+    def answers(self, modality: str) -> bool:
+        """Whether it is fitted for this modality and training is over."""
+        return not self.training and bool(self._buffer("fitted", modality))
+
     def forward(
         self,
         said: Gaussian,
@@ -55,8 +59,6 @@ class ProfileImputer(nn.Module):
         feature_ids: Int[Tensor, "visits features"],
     ) -> Gaussian:
         """The decoder's distribution, with the regression's mean for the visits that lack the modality."""
-        if self.training or not self._buffer("fitted", modality):
-            return said
         center, weight, basis = (self._buffer(name, modality) for name in ("center", "weight", "basis"))
         profile = center + evidence.float() @ weight @ basis
         return replace(said, mean=torch.where(lacking[:, None], profile.gather(1, feature_ids), said.mean))

@@ -111,7 +111,7 @@ class OmicsModel(nn.Module):
             parts.tokenizer.identities(),
             feature_ids,
         )
-        if self.imputer is None:
+        if self.imputer is None or not self.imputer.answers(modality):
             return said
         assert encoded.lacking is not None
         return self.imputer(said, modality, self.read(encoded), encoded.lacking[modality], feature_ids)

@@ -20,7 +20,7 @@ from omicsfm.checkpoint import Checkpoint
 from omicsfm.data.collate import BatchReader
 from omicsfm.data.store import OmicsStore
 from omicsfm.errors import InputError
-from omicsfm.evaluation.embed import visit_table
+from omicsfm.evaluation.embed import holds, visit_table
 from omicsfm.evaluation.matching import match_features
 from omicsfm.inference import reader_for
 from omicsfm.origin import code_commit
@@ -35,7 +35,7 @@ def write_filled(checkpoint: Checkpoint, store: OmicsStore, out: Path) -> dict[s
     Raises:
         InputError: ``out`` exists and is none of ours, or the store shares too little with the checkpoint.
     """
-    if out.exists() and not _is_ours(out):
+    if out.exists() and not holds(out, KEY):
         raise InputError(f"--out {out}: exists and is no imputation by omicsfm; it is left alone. Name another file.")
     data, shares = filled_data(checkpoint, store)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -103,13 +103,3 @@ def _said(
         said = model.decode(model.encode(batch), modality, features.expand(len(batch), -1))
         parts.append(said.mean.float().numpy())
     return np.concatenate(parts)
-
-
-def _is_ours(file: Path) -> bool:
-    import h5py
-
-    try:
-        with h5py.File(file, "r") as opened:
-            return f"uns/{KEY}" in opened
-    except OSError:
-        return False
