@@ -16,8 +16,8 @@ class Shape:
     depth: int
     features: int
     """Of all modalities together."""
-    tokens: int
-    """Of a visit, as the tokenizers compute them."""
+    tokens: float
+    """Of a visit, on average, that an objective shows to the encoder: what it withholds or was not measured is none."""
     frequencies: int = 4
     objectives: int = 2
 
@@ -96,9 +96,9 @@ def predict(
 
 
 SHAPES = {
-    "base": Shape(dim=256, latents=64, depth=6, features=24_000, tokens=768),
-    "large": Shape(dim=512, latents=64, depth=12, features=24_000, tokens=768),
-    "wider": Shape(dim=1024, latents=128, depth=12, features=24_000, tokens=2_048),
+    "base": Shape(dim=256, latents=64, depth=6, features=24_000, tokens=390),
+    "large": Shape(dim=512, latents=64, depth=12, features=24_000, tokens=390),
+    "wider": Shape(dim=1024, latents=128, depth=12, features=24_000, tokens=1_040),
 }
 GPUS = (8, 64, 512)
 

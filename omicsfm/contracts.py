@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -177,20 +176,23 @@ class Batch:
 
 @dataclass(frozen=True)
 class Tokens:
-    """The features of each visit, all modalities joined: who each is, and what its value says."""
+    """What the encoder may see of all visits: who each feature is, and what its value says. There is no padding: tokens
+    stand by modality, then by visit.
+    """
 
-    feature: Int[Tensor, "visits tokens"]
-    """Row of ``identities``; any in padding."""
+    feature: Int[Tensor, " tokens"]
+    """Row of ``identities``."""
     identities: Float[Tensor, "all_features dim"]
     """Who every feature of the model is, whatever its value: the same for all visits."""
-    value: Float[Tensor, "visits tokens dim"]
-    mask: Bool[Tensor, "visits tokens"]
-    """True for a token the encoder may attend to."""
+    value: Float[Tensor, "tokens dim"]
+    counts: Int[Tensor, "modalities visits"]
+    """How many of them each visit has of each modality."""
 
     @property
-    def identity(self) -> Float[Tensor, "visits tokens dim"]:
-        """Who the feature of each token is."""
-        return F.embedding(self.feature, self.identities)
+    def visit(self) -> Int[Tensor, " tokens"]:
+        """Place in the batch of the visit that each is of."""
+        visits = torch.arange(self.counts.shape[1], device=self.counts.device).repeat(len(self.counts))
+        return visits.repeat_interleave(self.counts.flatten(), output_size=len(self.feature))
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,15 @@ padding nor on the order of features.
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from omicsfm.contracts import Tokens
 from omicsfm.model.layers import Block
+from omicsfm.model.packing import places, weighted_sums
+
+LEAST = -60.0
+"""Logarithm of the least weight beside the greatest: what a visit shows has a sum above zero, whatever it lacks."""
 
 
 class PerceiverEncoder(nn.Module):
@@ -34,23 +38,23 @@ class PerceiverEncoder(nn.Module):
 
     def forward(self, tokens: Tokens) -> Float[Tensor, "visits latents dim"]:
         """The latents of each visit after reading its visible tokens."""
-        weights = self._weights(tokens)
-        latents = self.gain * (weights.mT.to(tokens.value.dtype) @ tokens.value)
+        latents = self.gain * self._read(tokens)
         for block in self.blocks:
             latents = block(latents)
         return latents
 
-    def _weights(self, tokens: Tokens) -> Float[Tensor, "visits tokens latents"]:
-        """How much of each token each latent reads: 0 where it is not visible, up to 1 in sum.
+    def _read(self, tokens: Tokens) -> Float[Tensor, "visits latents dim"]:
+        """The mean of each visit's values, weighted by the softmax of how its features score with each latent.
 
         A latent scores every feature once for the whole batch; a visit looks its own up, and no key is copied.
         """
         keys = torch.cat([tokens.identities, self.nothing[0]])
         scores = (keys @ self.latents.mT).float() * self.dim**-0.5  # all features and nothing, latents
-        nothing, hidden = len(keys) - 1, len(keys)
-        row = F.pad(torch.where(tokens.mask, tokens.feature, hidden), (1, 0), value=nothing)
-        table = torch.cat([scores, scores.new_full((1, self.num_latents), -torch.inf)])
-        return F.embedding(row, table).softmax(dim=1)[:, 1:]
+        odds = (scores - scores.detach().amax(dim=0)).clamp(min=LEAST).exp()
+        weight, visit = F.embedding(tokens.feature, odds), tokens.visit
+        total = odds[-1].expand(tokens.counts.shape[1], -1).index_add(0, visit, weight)
+        read = weighted_sums(weight / F.embedding(visit, total), tokens.value, tokens.counts.flatten())
+        return read.unflatten(0, tokens.counts.shape).sum(dim=0)
 
 
 class TransformerEncoder(nn.Module):
@@ -69,14 +73,10 @@ class TransformerEncoder(nn.Module):
 
     def forward(self, tokens: Tokens) -> Float[Tensor, "visits latents dim"]:
         """The register tokens of each visit after ``depth`` blocks over everything visible."""
-        registers = self.latents.expand(len(tokens.mask), -1, -1)
-        embedding = torch.cat([registers, tokens.identity + tokens.value], dim=1)
-        mask = _with_front(tokens.mask, self.num_latents)
+        visits = tokens.counts.shape[1]
+        own = F.embedding(tokens.feature, tokens.identities) + tokens.value
+        packed = torch.cat([self.latents.repeat(visits, 1), own])
+        where = places(torch.cat([tokens.counts.new_full((1, visits), self.num_latents), tokens.counts]))
         for block in self.blocks:
-            embedding = block(embedding, mask)
-        return self.norm(embedding[:, : self.num_latents])
-
-
-def _with_front(mask: Bool[Tensor, "visits tokens"], places: int) -> Bool[Tensor, "visits all"]:
-    """The mask with places put in front that every visit may attend to."""
-    return torch.cat([mask.new_ones(len(mask), places), mask], dim=1)
+            packed = block(packed, where)
+        return self.norm(packed[: visits * self.num_latents]).unflatten(0, (visits, self.num_latents))

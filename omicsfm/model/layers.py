@@ -1,8 +1,10 @@
 """Attention and feed-forward, the two layers every encoder here is made of."""
 
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
+
+from omicsfm.model.packing import Places
 
 
 class Attention(nn.Module):
@@ -16,15 +18,17 @@ class Attention(nn.Module):
         nn.init.zeros_(self.out.weight)
 
     def forward(
-        self, tokens: Float[Tensor, "visits tokens dim"], mask: Bool[Tensor, "visits tokens"] | None = None
-    ) -> Float[Tensor, "visits tokens dim"]:
-        """``mask`` is True where a token may be attended to; each visit needs one such place."""
-        heads = self.query_key_value(tokens).unflatten(-1, (3, self.num_heads, -1))
-        query, key, value = heads.permute(2, 0, 3, 1, 4)  # each visits heads tokens dim/heads
-        attended = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=None if mask is None else mask[:, None, None, :]
-        )
-        return self.out(attended.transpose(1, 2).flatten(2))  # visits heads tokens d -> visits tokens dim
+        self, tokens: Float[Tensor, "*visits tokens dim"], places: Places | None = None
+    ) -> Float[Tensor, "*visits tokens dim"]:
+        """Among the tokens of a visit; with ``places`` those of all visits are packed. Each visit needs one."""
+        heads = self.query_key_value(tokens)
+        rows = heads if places is None else places.apart(heads)
+        rows = rows.unflatten(-1, (3, self.num_heads, -1))
+        query, key, value = rows.permute(2, 0, 3, 1, 4)  # each visits heads tokens dim/heads
+        mask = None if places is None else places.filled[:, None, None, :]
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        attended = attended.transpose(1, 2).flatten(2)  # visits heads tokens d -> visits tokens dim
+        return self.out(attended if places is None else places.joined(attended))
 
 
 class FeedForward(nn.Sequential):
@@ -51,9 +55,8 @@ class Block(nn.Module):
         self.feed_forward = FeedForward(dim=dim)
 
     def forward(
-        self, tokens: Float[Tensor, "visits tokens dim"], mask: Bool[Tensor, "visits tokens"] | None = None
-    ) -> Float[Tensor, "visits tokens dim"]:
-        """``mask`` is True where a token may be attended to."""
-        normed = self.norm_attention(tokens)
-        tokens = tokens + self.attention(normed, mask)
+        self, tokens: Float[Tensor, "*visits tokens dim"], places: Places | None = None
+    ) -> Float[Tensor, "*visits tokens dim"]:
+        """With ``places`` the tokens of all visits are packed."""
+        tokens = tokens + self.attention(self.norm_attention(tokens), places)
         return tokens + self.feed_forward(self.norm_feed_forward(tokens))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from omicsfm.contracts import Batch, Encoded, Tokens
 from omicsfm.errors import closest
+from omicsfm.model.packing import visible_part
 
 KERNEL = "kernel"
 
@@ -72,14 +73,15 @@ class OmicsModel(nn.Module):
         return max(place.stop for place in self.evidence.values())
 
     def tokenize(self, batch: Batch) -> Tokens:
-        """The tokens of every modality joined, masked to what the encoder may see."""
-        pairs = [(parts.tokenizer, batch.measurements[name]) for name, parts in self.modalities.items()]
-        first = accumulate((tokenizer.num_features for tokenizer, _ in pairs), initial=0)
+        """What the encoder may see of every modality, joined."""
+        tokenizers = [parts.tokenizer for parts in self.modalities.values()]
+        seen, counts = zip(*(visible_part(batch.measurements[name]) for name in self.modalities), strict=True)
+        first = accumulate((tokenizer.num_features for tokenizer in tokenizers), initial=0)
         return Tokens(
-            feature=torch.cat([m.feature_ids + start for (_, m), start in zip(pairs, first, strict=False)], dim=1),
-            identities=torch.cat([tokenizer.joined_identities() for tokenizer, _ in pairs]),
-            value=torch.cat([tokenizer(m) for tokenizer, m in pairs], dim=1),
-            mask=torch.cat([m.visible for _, m in pairs], dim=1),
+            feature=torch.cat([m.feature_ids[0] + start for m, start in zip(seen, first, strict=False)]),
+            identities=torch.cat([tokenizer.joined_identities() for tokenizer in tokenizers]),
+            value=torch.cat([tokenizer(m)[0] for tokenizer, m in zip(tokenizers, seen, strict=True)]),
+            counts=torch.stack(counts),
         )
 
     def encode(self, batch: Batch) -> Encoded:

@@ -92,10 +92,10 @@ def test_the_encoder_starts_as_a_weighted_mean_of_the_profile(make_model, make_b
     batch = make_batch(visits=4)
     encoded = model.encode(batch)
     tokens = model.tokenize(batch)
-    keys = torch.cat([model.encoder.nothing.expand(4, -1, -1), tokens.identity], dim=1)
-    values = torch.cat([torch.zeros(4, 1, 8), tokens.value], dim=1)
-    visible = torch.cat([torch.ones(4, 1, dtype=torch.bool), tokens.mask], dim=1)
-    scores = torch.einsum("ld,vtd->vlt", model.encoder.latents, keys) / 8**0.5
-    weights = scores.masked_fill(~visible[:, None], float("-inf")).softmax(dim=-1)
-    expected = model.encoder.gain * torch.einsum("vlt,vtd->vld", weights, values)
+    expected = torch.zeros_like(encoded.latents)
+    for visit in range(4):
+        own = tokens.visit == visit
+        keys = torch.cat([model.encoder.nothing[0], tokens.identities[tokens.feature[own]]])
+        weights = (model.encoder.latents @ keys.mT / 8**0.5).softmax(dim=-1)
+        expected[visit] = model.encoder.gain * (weights[:, 1:] @ tokens.value[own])
     torch.testing.assert_close(encoded.latents, expected, atol=1e-5, rtol=1e-5)
