@@ -34,11 +34,12 @@ def evidence(
 ) -> Float[np.ndarray, "visits evidence"]:
     """What a head reads of each visit: embedding and values side by side, at the places of ``model.evidence``."""
     model.eval()
-    parts = [
-        model.read(model.encode(batch))[asked].float().cpu().numpy()
-        for batch, asked in batches(model, reader, rows, batch_size)
-    ]
-    return np.concatenate(parts) if parts else np.zeros((0, model.evidence_dim), np.float32)
+    known = np.empty((len(rows), model.evidence_dim), np.float32)
+    done = 0
+    for batch, asked in batches(model, reader, rows, batch_size):
+        known[done : done + len(asked)] = model.read(model.encode(batch))[asked].float().cpu().numpy()
+        done += len(asked)
+    return known
 
 
 @torch.inference_mode()

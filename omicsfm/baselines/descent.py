@@ -31,7 +31,10 @@ def minimise(
     columns, problems = penalty.shape
     rows, outputs = len(design), loss.outputs
     solved = np.zeros((columns, problems, outputs))
-    scale = (design**2).sum(axis=0)[:, None, None] * loss.typical_curvature(weights)[None] + penalty[..., None]
+    scale = (
+        np.einsum("rc,rc->c", design, design)[:, None, None] * loss.typical_curvature(weights)[None]
+        + penalty[..., None]
+    )
     scale = np.maximum(scale, 1e-12)
 
     active = np.arange(problems)

@@ -6,10 +6,9 @@ loss over 3 x 5 inner folds does not. So the inner loss is the loss that is fitt
 cross-validated partial likelihood of Verweij and van Houwelingen (Statistics in Medicine 1993), summed over
 participant-grouped folds.
 
-The work happens in rotated coordinates. With X = U S V^T a ridge penalty on the coefficients of X is the same penalty
-on the coefficients of US, which has at most as many columns as there are rows (Hastie and Tibshirani, Biostatistics
-2004). All inner folds are solved together there, along a path of ever weaker penalties, each started from the one
-before (Friedman, Hastie and Tibshirani, Journal of Statistical Software 2010).
+The work happens in rotated coordinates, which have at most as many columns as there are rows (``rotation.py``). All
+inner folds are solved together there, along a path of ever weaker penalties, each started from the one before
+(Friedman, Hastie and Tibshirani, Journal of Statistical Software 2010).
 """
 
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from scipy.special import expit, softmax
 
 from omicsfm.baselines.descent import minimise, push
 from omicsfm.baselines.losses import LinearLoss, loss_of
+from omicsfm.baselines.rotation import Rotation
 from omicsfm.contracts import OutcomeKind
 from omicsfm.data.folds import make_split
 from omicsfm.errors import InputError
@@ -102,23 +102,17 @@ def fit_penalised(
     Raises:
         InputError: A feature is NaN or infinite, rows do not match, or there are fewer than two groups.
     """
-    features = np.asarray(features, dtype=np.float64)
     _check(features, target, groups)
-    mean = features.mean(axis=0)
-    spread = features.std(axis=0) if standardise else np.ones(features.shape[1])
-    spread = np.where(spread > 1e-12 * np.maximum(np.abs(mean), 1.0), spread, np.inf)  # a constant says nothing
-    rotated, back = _rotate((features - mean) / spread)
-
     location, unit = _unit(target)
     if isinstance(target, QuantityTarget):
         target = QuantityTarget((target.value - location) / unit)
     strata = np.zeros(len(target), dtype=int) if strata is None else strata
     loss, order = loss_of(target, strata)
-    levels = np.eye(strata.max() + 1)[strata] if loss.has_intercept else np.empty((len(target), 0))
-    design = np.column_stack([rotated, levels])
-    design = np.ascontiguousarray(design[order])
-    ridge = np.ones(design.shape[1])
-    ridge[rotated.shape[1] :] = 0.0
+    rotation = Rotation(features, order=order, standardise=standardise)
+    rank = rotation.rank
+    levels = np.eye(strata.max() + 1)[strata[order]] if loss.has_intercept else np.empty((len(target), 0))
+    design = np.concatenate([rotation.rotated, levels], axis=1) if loss.has_intercept else rotation.rotated
+    ridge = (np.arange(design.shape[1]) < rank).astype(float)
 
     held_out = np.full((len(target), loss.outputs), np.nan)
     if penalty is None:
@@ -134,10 +128,10 @@ def fit_penalised(
         iterations=FINAL_ITERATIONS,
         tolerance=FINAL_TOLERANCE,
     )[:, 0]
-    coefficients = unit * (back @ solved[: rotated.shape[1]]) / spread[:, None]
+    coefficients = unit * rotation.back(solved[:rank])
     by_stratum = np.zeros((strata.max() + 1, loss.outputs))
-    by_stratum[: levels.shape[1]] = unit * solved[rotated.shape[1] :]
-    intercept = by_stratum.mean(axis=0) + location - mean @ coefficients
+    by_stratum[: levels.shape[1]] = unit * solved[rank:]
+    intercept = by_stratum.mean(axis=0) + location - rotation.mean @ coefficients
     by_stratum -= by_stratum.mean(axis=0)
     return LinearFit(target.kind, coefficients, intercept, float(penalty), unit * held_out + location, by_stratum)
 
@@ -164,22 +158,6 @@ def _unit(target: Target) -> tuple[float, float]:
         return 0.0, 1.0
     spread = float(target.value.std())
     return float(target.value.mean()), spread if spread > 0 else 1.0
-
-
-def _rotate(
-    standardised: Float[np.ndarray, "rows features"],
-) -> tuple[Float[np.ndarray, "rows rank"], Float[np.ndarray, "features rank"]]:
-    """US and V of the singular value decomposition, by the smaller of the two Gram matrices."""
-    rows, features = standardised.shape
-    wide = features > rows
-    gram = standardised @ standardised.T if wide else standardised.T @ standardised
-    squares, vectors = np.linalg.eigh(gram)
-    kept = squares > 1e-12 * max(squares.max(initial=0.0), 1e-300)  # smaller ones are a Gram matrix's rounding error
-    squares, vectors = squares[kept], vectors[:, kept]
-    if not wide:
-        return standardised @ vectors, vectors
-    singular = np.sqrt(squares)
-    return vectors * singular, standardised.T @ (vectors / singular)
 
 
 def _search(

@@ -64,6 +64,9 @@ class Encoders:
             return self.checkpoint
         key = (seed, train.tobytes())
         if key not in self._made:
+            from omicsfm.training.quick_start import import_lightning
+
+            import_lightning()
             from omicsfm.training.pretrain import pretrain
 
             tested = np.setdiff1d(task.participant_ids, task.participant_ids[train])

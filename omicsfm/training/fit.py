@@ -53,6 +53,7 @@ class Best:
     loss: float
 
 
+@kept_between_steps()
 def fit(
     *,
     model: nn.Module,
@@ -104,7 +105,7 @@ def fit(
         if export is not None:
             callbacks.append(Export(best=best, write=export))
         callbacks.append(SaveStates(run_dir / RESUME, every_minutes=config["resume"]["every_minutes"]))
-    with _quiet_lightning(), distributed.sharing(), stop_request.fitting(), kept_between_steps():
+    with _quiet_lightning(), distributed.sharing(), stop_request.fitting():
         trainer = make_trainer(config, run_dir=run_dir, callbacks=callbacks, epochs=epochs)
         resume = None if run_dir is None else newest_intact(run_dir / RESUME)
         trainer.fit(module, train, validation, ckpt_path=resume, weights_only=True)

@@ -2,11 +2,14 @@
 
 import contextlib
 import ctypes
+import gc
 from collections.abc import Iterator
 
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """Parameters of glibc's mallopt, as malloc.h numbers them."""
 GIB, MIB = 1 << 30, 1 << 20
+STOCK = 128 << 10
+"""glibc's own thresholds, so that what is large is given back once it is freed."""
 
 
 @contextlib.contextmanager
@@ -26,6 +29,7 @@ def kept_between_steps() -> Iterator[None]:
     try:
         yield
     finally:
-        library.mallopt(MMAP_THRESHOLD, 32 * MIB)
-        library.mallopt(TRIM_THRESHOLD, 64 * MIB)
+        library.mallopt(MMAP_THRESHOLD, STOCK)
+        library.mallopt(TRIM_THRESHOLD, STOCK)
+        gc.collect()  # a trainer is a cycle, and holds what it trained
         library.malloc_trim(0)

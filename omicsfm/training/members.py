@@ -44,7 +44,8 @@ def fit_members(
     fitted = []
     for parts in members:
         columns = columns_of(model, parts)
-        fit = fit_penalised(known[:, columns], target, groups=groups, seed=seed, strata=strata)
+        own = known[:, model.evidence[parts[0]]] if len(parts) == 1 else known[:, columns]  # a view where it can be
+        fit = fit_penalised(own, target, groups=groups, seed=seed, strata=strata)
         fitted.append(Member(" + ".join(parts), columns, fit))
     return fitted
 
