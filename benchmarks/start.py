@@ -19,7 +19,6 @@ import sys, time
 from omicsfm.training import main, quick_start
 quick_start.import_lightning()  # as train.py does, before anything else imports it
 from omicsfm.training import module
-from omicsfm.training.arithmetic import counter
 
 def first(self, *_):
     print("first step", time.time(), flush=True)

@@ -1,10 +1,13 @@
 """The layers of a model, and how they run: changed from outside, and for the same results."""
 
+from contextlib import nullcontext
 from functools import partial
 
 import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
+
+from omicsfm.training.arithmetic import repeated
 
 
 def set_layers(model: nn.Module, *, recompute: bool, compile: str | None) -> None:
@@ -18,7 +21,9 @@ def set_layers(model: nn.Module, *, recompute: bool, compile: str | None) -> Non
         if compile:
             layer.forward = torch.compile(layer.forward, backend=compile)
         if recompute:
-            layer.forward = partial(checkpoint, layer.forward, use_reentrant=False)
+            layer.forward = partial(
+                checkpoint, layer.forward, use_reentrant=False, context_fn=lambda: (nullcontext(), repeated())
+            )
 
 
 def layers_of(module: nn.Module) -> list[nn.Module]:

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from omicsfm import distributed
 from omicsfm.contracts import Batch
-from omicsfm.training.arithmetic import counter
+from omicsfm.training.arithmetic import Arithmetic
 
 
 class Speed(pl.Callback):
@@ -18,12 +17,13 @@ class Speed(pl.Callback):
 
     ``mfu`` (model FLOPs utilisation; Chowdhery et al. 2022, arXiv:2204.02311) is the arithmetic of a step, forward and
     backward, as torch's counter finds it in the first one, per visit, times visits per second, over the peak: the best
-    of a few large matrix products on the same device in the same precision, measured when training starts.
+    of a few large matrix products on the same device in the same precision, measured when training starts. What is
+    computed again to save memory does not count.
     """
 
     def __init__(self) -> None:
         self.measured: dict[str, float] = {}
-        self._counter: FlopCounterMode | None = None
+        self._counter: Arithmetic | None = None
         self._flops_per_visit = 0.0
         self._peak = 0.0
         self._visits, self._started = 0, 0.0
@@ -44,7 +44,7 @@ class Speed(pl.Callback):
 
     def on_train_batch_start(self, trainer: pl.Trainer, pl_module: Any, batch: Batch, batch_idx: int) -> None:
         if not self._flops_per_visit and len(batch):
-            self._counter = counter()
+            self._counter = Arithmetic()
             self._counter.__enter__()
 
     def on_train_batch_end(
@@ -52,7 +52,7 @@ class Speed(pl.Callback):
     ) -> None:
         if self._counter is not None:
             self._counter.__exit__(None, None, None)
-            self._flops_per_visit = self._counter.get_total_flops() / len(batch)
+            self._flops_per_visit = self._counter.flops / len(batch)
             self._counter = None
         self._visits += len(batch)
         self._tokens = self._tokens + sum(m.observed.sum() for m in batch.measurements.values())

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.cluster import SHAPES, Cluster, Shape, predict
 from benchmarks.contestants.step import Step, batch_of
-from omicsfm.training.arithmetic import counter
+from omicsfm.training.arithmetic import Arithmetic
 
 
 @pytest.mark.parametrize("visits", [4, 9])
@@ -12,10 +12,10 @@ def test_the_formula_counts_what_the_counter_counts(visits: int) -> None:
     sizes = ["model=small", "model.dim=32", "model.num_latents=16", "model.encoder.depth=2"]
     step, shown = Step(50, sizes), []
     step.model.encoder.register_forward_pre_hook(lambda _, given: shown.append(len(given[0].value)))
-    with counter() as counted:
+    with Arithmetic() as counted:
         step(batch_of(50, visits)).backward()
     shape = Shape(dim=32, latents=16, depth=2, features=50, tokens=sum(shown) / len(shown) / visits)
-    assert counted.get_total_flops() == pytest.approx(shape.step_flops(visits), rel=0.02)
+    assert counted.flops == pytest.approx(shape.step_flops(visits), rel=0.02)
     assert sum(p.numel() for p in step.parameters()) == pytest.approx(shape.parameters, rel=0.05)
 
 

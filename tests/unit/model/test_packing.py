@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from omicsfm.model.layers import Block
 from omicsfm.model.packing import places, visible_part, weighted_sums
-from omicsfm.training.arithmetic import counter
+from omicsfm.training.arithmetic import Arithmetic
 
 COUNTS = torch.tensor([[2, 0, 1], [3, 0, 0]])  # two modalities, three visits, one of them with nothing
 
@@ -61,9 +61,9 @@ def test_sums_are_taken_in_the_precision_of_autocast() -> None:
 
 def test_arithmetic_of_sums_is_counted_forward_and_backward() -> None:
     weight, value = (torch.rand(9, n, requires_grad=True) for n in (8, 16))
-    with counter() as counted:
+    with Arithmetic() as counted:
         weighted_sums(weight, value, torch.tensor([3, 0, 6])).square().sum().backward()
-    assert counted.get_total_flops() == 3 * 2 * 9 * 8 * 16
+    assert counted.flops == 3 * 2 * 9 * 8 * 16
 
 
 def test_a_packed_block_gives_each_visit_what_it_gives_it_alone() -> None:

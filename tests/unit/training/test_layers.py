@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from omicsfm.training import fit
+from omicsfm.training.arithmetic import Arithmetic
 from omicsfm.training.layers import set_layers
 from omicsfm.training.main import compose
 from omicsfm.training.run import run
@@ -49,6 +50,15 @@ def test_layers_computed_twice_give_the_same_weights(trained: Any) -> None:
     (plain, once), (recomputed, twice) = trained(), trained("layers.recompute=true")
     assert twice[0] == 2 * once[0]
     assert all(torch.equal(recomputed[name], tensor) for name, tensor in plain.items())
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_what_is_computed_twice_counts_once(recompute: bool) -> None:
+    model = nn.ModuleDict({"layers": nn.ModuleList([Layer(4, 4), Layer(4, 4)])})
+    set_layers(model, recompute=recompute, compile=None)
+    with Arithmetic() as counted:
+        model["layers"][1](model["layers"][0](torch.randn(3, 4, requires_grad=True))).sum().backward()
+    assert counted.flops == 2 * 3 * (2 * 3 * 4 * 4)  # layers, forward and twice backward, 3 x 4 x 4 each
 
 
 class Layer(nn.Linear):
