@@ -9,6 +9,7 @@ import resource
 import statistics
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -31,10 +32,13 @@ MODALITY = "proteome"
 class Step(nn.Module):
     """The model and what it minimises: the sum of the configured objectives of a batch."""
 
-    def __init__(self, features: int, overrides: list[str]) -> None:
+    def __init__(self, features: Mapping[str, int], overrides: Sequence[str]) -> None:
+        """So many ``features`` of each modality."""
         super().__init__()
         self.config = compose(["task=pretrain", "data.store=none", "run_dir=none", *overrides])
-        spaces = {MODALITY: FeatureSpace(MODALITY, tuple(f"f{number}" for number in range(features)))}
+        spaces = {
+            name: FeatureSpace(name, tuple(f"f{number}" for number in range(count))) for name, count in features.items()
+        }
         self.model = build_model(backbone_spec(self.config, spaces), seed=0, purpose="initial weights")
         self.terms = nn.ModuleDict(objectives(self.config, spaces))
 
@@ -68,7 +72,7 @@ def steps(rank: int, features: int, visits: int, processes: int, overrides: list
     """Eleven steps, of which the first is not counted."""
     torch.set_num_threads(1)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    step: Any = Step(features, overrides)
+    step: Any = Step({MODALITY: features}, overrides)
     optimizer = build(step.config["optimizer"])(step)
     if processes > 1:
         dist.init_process_group("gloo", init_method=address, rank=rank, world_size=processes)

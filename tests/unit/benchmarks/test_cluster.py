@@ -3,14 +3,14 @@
 import pytest
 
 from benchmarks.cluster import SHAPES, Cluster, Shape, predict
-from benchmarks.contestants.step import Step, batch_of
+from benchmarks.contestants.step import MODALITY, Step, batch_of
 from omicsfm.training.arithmetic import Arithmetic
 
 
 @pytest.mark.parametrize("visits", [4, 9])
 def test_the_formula_counts_what_the_counter_counts(visits: int) -> None:
     sizes = ["model=small", "model.dim=32", "model.num_latents=16", "model.encoder.depth=2"]
-    step, shown = Step(50, sizes), []
+    step, shown = Step({MODALITY: 50}, sizes), []
     step.model.encoder.register_forward_pre_hook(lambda _, given: shown.append(len(given[0].value)))
     with Arithmetic() as counted:
         step(batch_of(50, visits)).backward()
