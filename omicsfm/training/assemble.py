@@ -31,7 +31,7 @@ def modality_config(config: Config, modality: str) -> Config:
 def backbone_spec(config: Config, features: Mapping[str, FeatureSpace]) -> dict[str, Any]:
     """Everything ``build`` needs to make the model without heads."""
     model = dict(config["model"])
-    dim, num_latents = model.pop("dim"), model.pop("num_latents")
+    dim, num_latents, _ = model.pop("dim"), model.pop("num_latents"), model.pop("learning_rate")
     shape = {"dim": dim, "num_latents": num_latents}
     prior = {"prior_dim": build(config["prior"]).dim} if config.get("prior") else {}
     modalities: dict[str, dict[str, Any]] = {}

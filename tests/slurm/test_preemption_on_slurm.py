@@ -136,8 +136,14 @@ def test_a_job_survives_preemption_a_signal_and_the_loss_of_a_rank(job: Job, slu
     slurm.ask("scancel", "--signal=USR1", job.number)
     job.wait_for_start(2)
     job.wait_for_step(start=2, step=len(job.steps()) + 8)
+    killed = time.monotonic()
     os.kill(job.process_of(rank=1), signal.SIGKILL)
+    slurm.wait_for(lambda: "a task was killed" in job.log, "the job to end and ask to be requeued", seconds=60)
+    ended = time.monotonic() - killed
     job.wait_for_start(3)
+    job.wait_for_step(start=3, step=0)
+    again = time.monotonic() - killed
+    print(f"kill -9 of a rank: the job ended after {ended:.1f} s and took a step again after {again:.1f} s")
     slurm.wait_for(lambda: slurm.state(job.number) == "COMPLETED", "the job to end")
 
     assert "SIGTERM: saved at step" in job.log
