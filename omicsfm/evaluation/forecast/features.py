@@ -5,21 +5,22 @@
     linear_last         a line through that, for each feature
     last_and_omics      that line, and a ridge of the whole last visit for what it leaves
     omicsfm[decoder]    what the pretrained model itself decodes at the time of the later visit
-    omicsfm             all of these and a ridge of the pretrained state (last_and_state), weighted for each modality by
-                        forecasts of training participants whom neither the member nor the encoder was fitted to
+    omicsfm             these, and that line with ridges of the feature's own assay, of a kernel of the visit and of the
+                        pretrained state
 
-The weights of the last are not negative and sum to one, so that the last observation carried forward is one of its
-settings.
+The weights of omicsfm are one for each modality and member, not negative and sum to one. Those of what no network
+trained come from training participants whom no step of a member had seen (``weights.py``). The state and the decoder
+are then weighed against the average of the others by the fifth of the training participants to whom the encoder was not
+fitted, beginning at nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
-from scipy.optimize import minimize
 
 from omicsfm.baselines.multi_ridge import fit_multi_ridge
 from omicsfm.checkpoint import Checkpoint
@@ -28,15 +29,16 @@ from omicsfm.data.covariates import CLINICAL
 from omicsfm.data.folds import make_split
 from omicsfm.data.histories import Histories
 from omicsfm.evaluation.forecast.task import ForecastTask
+from omicsfm.evaluation.forecast.weights import convex_weights, held_out_members
 from omicsfm.evaluation.methods import Test, Train
 from omicsfm.evaluation.pretrained import NAME
 from omicsfm.inference import batches, reader_for
 from omicsfm.seeding import derive
 
 LAST, LINE, OMICS, DECODER = "last_observation", "linear_last", "last_and_omics", f"{NAME}[decoder]"
-STATE = "last_and_state"
+OWN, KERNEL_OF, STATE = "last_and_own_assay", "last_and_kernel", "last_and_state"
 PRIOR_ROWS, INNER_FOLDS = 10, 5
-PULL_ROWS = 2
+PULL_ROWS = 2.0
 REACH = 32
 """A value is carried forward over so many visits at most."""
 BATCH = 64
@@ -75,21 +77,65 @@ def forecast_features(
         if name == CLINICAL:
             continue  # ages and sexes are no assay
         last, truth = known.last[name], reader.values(name, task.later)[0].astype(np.float64)
-        carried = np.nan_to_num(last)
-        line = _lines(last, truth, train, groups, seed)
-        rest = truth[train] - line.held_out
-        voices = {LAST: _Voice(carried[train], carried[test]), LINE: _Voice(line.held_out, line.everywhere[test])}
-        for member, features in ((OMICS, known.profile), (STATE, known.state)):
-            fit = fit_multi_ridge(features[train], rest, groups=groups, seed=seed)
-            voices[member] = _Voice(line.held_out + fit.held_out, voices[LINE].test + fit.predict(features[test]))
-        if known.decoded:
-            voices[DECODER] = _Voice(known.decoded[name][train], known.decoded[name][test])
-        weights = convex_weights([(voice.held_out - truth[train])[unseen] for voice in voices.values()])
-        mean = np.tensordot(weights, np.stack([voice.test for voice in voices.values()]), axes=1)
-        own = {method: voice.test for method, voice in voices.items() if method != STATE}
-        own[NAME] = mean
-        found[name] = FeatureForecast(truth[test], own, dict(zip(voices, weights.tolist(), strict=True)))
+        members = _Members(last, truth, {**known.read, OWN: known.own[name]}, seed)
+        found[name] = _of_modality(members, known.decoded.get(name), train, test, groups, unseen)
     return found
+
+
+def _of_modality(
+    members: "_Members",
+    decoded: Panel | None,
+    train: Train,
+    test: Test,
+    groups: Shaped[np.ndarray, " train"],
+    unseen: Bool[np.ndarray, " train"],
+) -> FeatureForecast:
+    def made(own: Int[np.ndarray, " own"], out: Int[np.ndarray, " out"]) -> dict[str, Panel]:
+        return members.made(train[own], train[out], groups[own])
+
+    said = members.made(train, test, groups)
+    others = {} if decoded is None else {DECODER: decoded[train]}
+    held_out = {**held_out_members(groups, made, seed=members.seed), **others}
+    weights = _weights(held_out, members.truth[train], unseen)
+    if decoded is not None:
+        said[DECODER] = decoded[test]
+    mean = np.tensordot(list(weights.values()), np.stack([said[name] for name in weights]), axes=1)
+    shown = {name: own for name, own in said.items() if name in (LAST, LINE, OMICS, DECODER)}
+    return FeatureForecast(members.truth[test], {**shown, NAME: mean}, weights)
+
+
+def _weights(held_out: Mapping[str, Panel], truth: Panel, unseen: Bool[np.ndarray, " rows"]) -> dict[str, float]:
+    """Of every member: those that no network trained by all training rows, then these and the others by the unseen."""
+    errors = {name: said - truth for name, said in held_out.items()}
+    plain = [name for name in errors if name not in (STATE, DECODER)]
+    others = [name for name in errors if name in (STATE, DECODER)]
+    first = convex_weights([errors[name] for name in plain], pull_rows=PULL_ROWS)
+    together = np.tensordot(first, np.stack([errors[name] for name in plain]), axes=1)
+    unseen_errors = [together[unseen], *(errors[name][unseen] for name in others)]
+    share = convex_weights(unseen_errors, pull_rows=PULL_ROWS, prior=np.eye(len(unseen_errors))[0])
+    weights = zip((*plain, *others), (*(share[0] * first), *share[1:]), strict=True)
+    return {name: float(weight) for name, weight in weights}
+
+
+@dataclass(frozen=True)
+class _Members:
+    """What no network trained, and a ridge of the state: a line for each feature, and ridges for what it leaves."""
+
+    last: Panel
+    truth: Panel
+    read: Mapping[str, Float[np.ndarray, "rows _"]]
+    """Features of each ridge."""
+    seed: int
+
+    def made(self, train: Train, test: Test, groups: Shaped[np.ndarray, " train"]) -> dict[str, Panel]:
+        """Fit on ``train``, predict ``test``."""
+        line = _lines(self.last, self.truth, train, groups, self.seed)
+        found = {LAST: np.nan_to_num(self.last[test]), LINE: line.everywhere[test]}
+        rest = self.truth[train] - line.held_out
+        for name, features in self.read.items():
+            fit = fit_multi_ridge(features[train], rest, groups=groups, seed=self.seed)
+            found[name] = found[LINE] + fit.predict(features[test])
+        return found
 
 
 @dataclass(frozen=True)
@@ -110,7 +156,7 @@ class _Known:
         if model.trajectory is None:
             self.decoded = {}
         ahead = torch.from_numpy(task.days_ahead.astype(np.float32))
-        states, profiles = [], []
+        states, profiles, kernels = [], [], []
         model.eval()
         with torch.inference_mode():
             for start, (batch, asked) in zip(
@@ -120,13 +166,32 @@ class _Known:
                 state = encoded.visit if encoded.trajectory is None else encoded.trajectory
                 states.append(state[asked].float().cpu().numpy())
                 profiles.append(encoded.profile[asked].float().cpu().numpy())
+                if model.kernel is not None:
+                    kernels.append(model.kernel(encoded.profile[asked]).float().cpu().numpy())
                 for name, panel in self.decoded.items():
                     last = torch.from_numpy(self.last[name][here].astype(np.float32)).to(state.device)
                     ids = torch.arange(panel.shape[1], device=state.device).expand(len(asked), -1)
                     days = ahead[here].to(state.device)
                     panel[here] = model.forecast(state[asked], name, ids, days_ahead=days, last=last).mean.cpu().numpy()
-        self.state = np.concatenate(states).astype(np.float64)
-        self.profile = np.concatenate(profiles).astype(np.float64)
+        profile = np.concatenate(profiles).astype(np.float64)
+        self.read = {OMICS: _rotated(profile), STATE: _rotated(np.concatenate(states).astype(np.float64))}
+        if kernels:
+            self.read[KERNEL_OF] = _rotated(np.concatenate(kernels).astype(np.float64))
+        places, begin = model.evidence, min(model.evidence[name].start for name in opened.features)
+        self.own = {
+            name: _rotated(profile[:, places[name].start - begin : places[name].stop - begin])
+            for name in opened.features
+        }
+
+
+def _rotated(features: Float[np.ndarray, "rows features"]) -> Float[np.ndarray, "rows rank"]:
+    """As many columns as rows at most, with the same distances between rows: a ridge that centres and does not
+    standardise predicts the same from them.
+    """
+    if features.shape[1] <= len(features):
+        return features
+    left, singular, _ = np.linalg.svd(features, full_matrices=False)
+    return left * singular
 
 
 def _last_observed(reader: BatchReader, name: str, histories: Histories, rows: Int[np.ndarray, " rows"]) -> Panel:
@@ -171,24 +236,3 @@ def _line(last: Panel, truth: Panel, new: Float[np.ndarray, "new features"]) -> 
     prior = PRIOR_ROWS * squares.sum() / max(both.sum(), 1)
     slope = (products + prior * common) / np.maximum(squares + prior, 1e-12)
     return np.where(np.isnan(new), y_mean, y_mean + slope * (np.nan_to_num(new) - x_mean))
-
-
-def convex_weights(errors: Sequence[Panel]) -> Float[np.ndarray, " members"]:
-    """Weights that are not negative, sum to one, and give the least squared error where the truth is known, with a pull
-    towards equal ones that counts as ``PULL_ROWS`` rows.
-    """
-    members, rows = len(errors), max(len(errors[0]), 1)
-    known = np.stack([np.nan_to_num(error).ravel() for error in errors])
-    products = known @ known.T
-    products /= max(np.trace(products) / members, 1e-300)
-    products += PULL_ROWS / rows * (np.eye(members) - 1.0 / members)
-    solved = minimize(
-        lambda w: (w @ products @ w, 2 * products @ w),
-        np.full(members, 1.0 / members),
-        jac=True,
-        method="SLSQP",
-        bounds=[(0.0, 1.0)] * members,
-        constraints={"type": "eq", "fun": lambda w: w.sum() - 1.0, "jac": lambda w: np.ones(members)},
-        options={"ftol": 1e-12},
-    ).x
-    return np.clip(solved, 0.0, None) / np.clip(solved, 0.0, None).sum()

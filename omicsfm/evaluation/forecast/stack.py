@@ -1,16 +1,18 @@
-"""omicsfm as a method of a forecast: linear models that all begin at the last value, weighted by held-out predictions.
+"""omicsfm as a method of a forecast: members from the last value to the pretrained state, weighted by held-out errors.
 
-    the line            through the last value, alone
-    + past              what its square, the change before it and the time ahead explain of the rest
-    + state             that, and the quantity as the omics of the last visits say it is (``states.py``). Those models
-                        learn from *every* training visit, so they know more visits than there are pairs to learn from
-    + ... + modality    what one modality of the last visit, or all of them, explain of what past and state leave
-    + ... + embedding   the same of the pretrained embedding of the last visit
-    + ... + trajectory  the same of the pretrained state of the whole history
+    last                the last value carried forward
+    line                a line through it
+    past                that, and what its square, the change before it and the time ahead explain of the rest
+    history             the line, and what these and the quantity as the omics of the last visits say it is explain of
+                        the rest (``states.py``). Those models learn from *every* training visit, so they know more
+                        visits than there are pairs to learn from
+    line + ...          what that state, all omics of the last visit or their kernel explain of what the line leaves
+    history + ...       what each modality, all of them, their kernel, the pretrained embedding of the last visit and
+                        the pretrained state of the whole history explain of what the history leaves
 
-All weights come from predictions of training participants that a member had not seen, and what the members together
-say beyond the line counts as far as it can be told from chance (``belief.py``): where nothing is there to be learnt,
-or too few to learn it from, the stack is the line.
+The forecast is an average. Its weights begin equal and go where the errors of training participants whom no step of a
+member had seen lead them (``weights.py``): with few participants it stays an average, which errs less than most of its
+members. On a platform that no training row had, where slopes belong to another unit, it is the last value.
 """
 
 from collections.abc import Sequence
@@ -18,32 +20,28 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from omicsfm.baselines.base import Predicted
 from omicsfm.baselines.penalised import fit_penalised
-from omicsfm.baselines.stack import stack
 from omicsfm.checkpoint import Checkpoint
-from omicsfm.data.folds import make_split
 from omicsfm.data.groups import inner_groups
-from omicsfm.evaluation.forecast.baselines import line_through_last
-from omicsfm.evaluation.forecast.belief import belief
+from omicsfm.evaluation.forecast.baselines import LastObservation, line_through_last
 from omicsfm.evaluation.forecast.encoders import forecast_encoders
 from omicsfm.evaluation.forecast.states import measured_at, states_of
 from omicsfm.evaluation.forecast.task import ForecastTask, as_forecast
+from omicsfm.evaluation.forecast.weights import convex_weights, held_out_members
 from omicsfm.evaluation.methods import Test, Train
 from omicsfm.evaluation.pretrained import NAME, Encoders, Pretrained
 from omicsfm.evaluation.task import Task
 from omicsfm.inference import evidence, reader_for
 from omicsfm.metrics.targets import QuantityTarget
-from omicsfm.seeding import derive
+from omicsfm.model.omics_model import KERNEL
 
-PULL = 3.0
-"""Less than where a stack has no line to begin at: here no member can be far off."""
+PULL_ROWS = 30.0
+"""How many training rows the equal weights count as. One target says little of a dozen weights."""
+LAST = "last"
 LAST_VISIT = f"{NAME}[last_visit]"
-FOLDS = 5
-"""Of the training rows, in which the stack is made once more."""
 VISITS_READ = {NAME: 2, LAST_VISIT: 1}
 """Past values, and past states, that the members read; the second shows what the visits before the last one add."""
 TRAJECTORY = "trajectory"
@@ -77,25 +75,17 @@ class ForecastStack(Pretrained):
         if not self._encoders.config["data"]["allow_seen"]:
             self._refuse_seen(self._opened, task, test)
         task = as_forecast(task)
-        known = _Known(task, self._opened, remembered=self._remembered)
-        line, said = _Fold(known, task, train, test, seed).forecasts()
-        return Predicted(line + self._belief(known, task, train, seed) * (said - line))
-
-    @staticmethod
-    def _belief(known: "_Known", task: ForecastTask, train: Train, seed: int) -> float:
-        """How far the stack is believed beyond the line: by all of it made once more in folds of the training rows."""
-        groups = task.inner_groups(train)
-        people = pd.DataFrame({"participant_id": groups})
-        folds = min(FOLDS, people["participant_id"].nunique())
-        split = make_split(people, repeats=1, folds=folds, seed=derive(seed, "belief"))
-        correction, rest = np.zeros(len(train)), np.zeros(len(train))
-        for number in range(folds):
-            own, out = (np.flatnonzero(mask) for mask in split.masks(people, 0, number))
-            line, said = _Fold(known, task, train[own], train[out], seed).forecasts()
-            left = task.target[train[out]].value - line
-            # who is left out lies off the mean of the others on the other side, which no features are to blame for
-            correction[out], rest[out] = said - line - (said - line).mean(), left - left.mean()
-        return belief(correction, rest, groups)
+        known = _Known(task, self._opened, train, remembered=self._remembered)
+        said = _Fold(known, task, train, test, seed).members()
+        held_out = held_out_members(
+            task.inner_groups(train),
+            lambda own, out: _Fold(known, task, train[own], train[out], seed).members(),
+            seed=seed,
+        )
+        truth = task.target[train].value
+        weights = convex_weights([own - truth for own in held_out.values()], pull_rows=PULL_ROWS)
+        mean = weights @ np.stack([said[name] for name in held_out])
+        return Predicted(np.where(_in_another_unit(task, train, test), said[LAST], mean))
 
 
 def forecast_stacks(
@@ -115,15 +105,17 @@ def forecast_stacks(
 
 
 class _Known:
-    """What the encoder knows of every visit that a member may read."""
+    """What the encoder knows of every visit that a member may read, and of which inputs it knows anything."""
 
-    def __init__(self, task: ForecastTask, opened: Checkpoint, *, remembered: int) -> None:
+    def __init__(self, task: ForecastTask, opened: Checkpoint, train: Train, *, remembered: int) -> None:
         self.remembered = _remembered_rows(task, remembered)
         self.read = np.union1d(np.flatnonzero(~np.isnan(task.known)), self.remembered)
         self.evidence = evidence(opened.model, reader_for(opened, task.store), self.read).astype(np.float64)
         places = opened.model.evidence
         self.places = {name: place for name, place in places.items() if remembered > 1 or name != TRAJECTORY}
         self.past = _past_columns(task, remembered)
+        self.ends = self.at(task.rows)
+        self.measured = [n for n in task.store.inputs if n in places and np.ptp(self.ends[train][:, places[n]])]
 
     def at(self, rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "rows evidence"]:
         """Of these store rows."""
@@ -137,30 +129,31 @@ class _Fold:
         self._known, self._task, self._train, self._test, self._seed = known, task, train, test, seed
         self._target, self._groups = task.target[train], task.inner_groups(train)
         self._learnt = _rows_with_value(task, train, test)
-        self._line, self._at_line = line_through_last(task, train, seed=seed)
         self._past = _told_apart(known.past, train)
 
-    def forecasts(self) -> tuple[Float[np.ndarray, " test"], Float[np.ndarray, " test"]]:
-        """Of the test rows by the line, and by the stack of all members."""
-        voices = self.voices()
-        stacked = stack(np.stack([voice.held_out for voice in voices])[:, :, None], self._target, pull=PULL)
-        said = stacked.combine(np.stack([voice.test for voice in voices])[:, :, None])
-        return voices[0].test, said[:, 0]
+    def members(self) -> dict[str, Float[np.ndarray, " test"]]:
+        """What each predicts of the test rows."""
+        fit, everywhere = line_through_last(self._task, self._train, seed=self._seed)
+        line = _Voice(fit.held_out[:, 0], everywhere[self._test])
+        carried = LastObservation().fit_predict(self._task, self._train, self._test, seed=self._seed).test
+        found = {"line": line, "past": self._corrected(line, self._past)}
+        history = found["past"]
+        measured, places = self._known.measured, self._known.places
+        all_omics = {"omics": measured, **({KERNEL: [KERNEL]} if KERNEL in places else {})} if measured else {}
+        if measured:
+            state = self._states(measured)
+            found["line + state"] = self._corrected(line, state)
+            history = found["history"] = self._corrected(line, np.concatenate([self._past, state], axis=1))
+        for name, parts in all_omics.items():
+            found[f"line + {name}"] = self._corrected(line, self._read(parts))
+        alone = {name: [name] for name in (*(measured if len(measured) > 1 else ()), *EMBEDDINGS) if name in places}
+        for name, parts in {**all_omics, **alone}.items():
+            found[f"history + {name}"] = self._corrected(history, self._read(parts))
+        return {LAST: carried, **{name: voice.test for name, voice in found.items()}}
 
-    def voices(self) -> list[_Voice]:
-        """Every member, the line alone first."""
-        own, places = self._known.at(self._task.rows), self._known.places
-        measured = [n for n in self._task.store.inputs if n in places and np.ptp(own[self._train][:, places[n]])]
-        alone = [[name] for name in measured] if len(measured) > 1 else []
-        embedded = [[name] for name in EMBEDDINGS if name in places]
-        parts = [*([measured] if measured else []), *alone, *embedded]
-        line = _Voice(self._line.held_out[:, 0], self._at_line[self._test])
-        voices = [line, self._corrected(line, self._past)]
-        if measured and len(self._learnt):
-            voices.append(self._corrected(line, np.concatenate([self._past, self._states(measured)], axis=1)))
-        history = voices[-1]
-        said = [np.concatenate([own[:, places[name]] for name in names], axis=1) for names in parts]
-        return [*voices, *(self._corrected(history, features) for features in said)]
+    def _read(self, parts: Sequence[str]) -> Float[np.ndarray, "rows features"]:
+        """Parts of the evidence where each history ends."""
+        return np.concatenate([self._known.ends[:, self._known.places[name]] for name in parts], axis=1)
 
     def _corrected(self, begun: _Voice, features: Float[np.ndarray, "rows features"]) -> _Voice:
         """A member, and what the features explain of what it leaves; a correction larger than any of a training
@@ -175,6 +168,8 @@ class _Fold:
     def _states(self, measured: Sequence[str]) -> Float[np.ndarray, "rows states"]:
         """The quantity at the last visit, as its omics say, and how that changed since the visits before."""
         task, known = self._task, self._known
+        if not len(self._learnt):
+            return np.zeros(known.remembered.shape)
         state = states_of(
             {name: known.evidence[:, known.places[name]] for name in measured},
             {name: measured_at(task.store, name, known.read) for name in measured},
@@ -185,6 +180,11 @@ class _Fold:
         )
         path = state[np.searchsorted(known.read, known.remembered)]
         return np.concatenate([path[:, :1], -np.diff(path, axis=1)], axis=1)
+
+
+def _in_another_unit(task: ForecastTask, train: Train, test: Test) -> Bool[np.ndarray, " test"]:
+    """Test rows of a platform that no training row had: what was learnt in one unit says nothing in another."""
+    return np.zeros(len(test), dtype=bool) if task.units is None else ~np.isin(task.units[test], task.units[train])
 
 
 def _remembered_rows(task: ForecastTask, count: int) -> Int[np.ndarray, "rows remembered"]:

@@ -12,17 +12,24 @@ from omicsfm.baselines.multi_ridge import fit_multi_ridge
 from omicsfm.data.folds import leave_one_out, make_split
 from omicsfm.data.store import OmicsStore
 from omicsfm.errors import InputError
-from omicsfm.evaluation.forecast.belief import belief
 from omicsfm.evaluation.forecast.compare import forecast_methods, run_forecast
-from omicsfm.evaluation.forecast.features import convex_weights
 from omicsfm.evaluation.forecast.mixed_model import _fit, _own_intercept
 from omicsfm.evaluation.forecast.states import states_of
 from omicsfm.evaluation.forecast.task import every_feature_task, forecast_task, quantity_of
+from omicsfm.evaluation.forecast.weights import convex_weights, held_out_members
 from omicsfm.metrics.targets import QuantityTarget
 from omicsfm.report import benchmark_report
 from omicsfm.scripts import forecast as script
 
-SMALL = ["model=tiny", "model.dim=8", "model.num_latents=2", "task.epochs=1", "trajectory.dim=8", "logger=none"]
+SMALL = [
+    "model=tiny",
+    "model.dim=8",
+    "model.num_latents=2",
+    "task.epochs=1",
+    "trajectory.dim=8",
+    "kernel.features=64",
+    "logger=none",
+]
 BASELINES = ["last_observation", "linear_last", "last_and_omics", "mixed_model", "linear"]
 
 
@@ -146,9 +153,30 @@ def test_many_targets_at_once_are_as_each_alone() -> None:
 def test_weights_go_to_the_member_that_errs_least() -> None:
     generator = np.random.default_rng(0)
     small, large = generator.normal(size=(200, 5)), 5 * generator.normal(size=(200, 5))
-    weights = convex_weights([small, large])
+    weights = convex_weights([small, large], pull_rows=2.0)
     assert weights.sum() == pytest.approx(1.0)
     assert weights[0] > 0.9
+
+
+def test_few_rows_leave_the_weights_where_they_began() -> None:
+    generator = np.random.default_rng(0)
+    errors = list(generator.normal(size=(3, 8)))
+    np.testing.assert_allclose(convex_weights(errors, pull_rows=1e6), 1 / 3, atol=1e-3)
+    begun = np.array([1.0, 0.0, 0.0])
+    np.testing.assert_allclose(convex_weights(errors, pull_rows=1e6, prior=begun), begun, atol=1e-3)
+
+
+def test_members_are_held_out_by_models_that_never_saw_the_group() -> None:
+    groups = np.repeat(np.arange(12), 2)
+
+    def made(own, out):
+        assert not set(groups[own]) & set(groups[out])
+        assert len(own) + len(out) == len(groups)
+        return {"line": out.astype(float), "panel": np.stack([out, -out], axis=1).astype(float)}
+
+    held_out = held_out_members(groups, made, seed=0)
+    np.testing.assert_array_equal(held_out["line"], np.arange(24))
+    np.testing.assert_array_equal(held_out["panel"][:, 1], -np.arange(24))
 
 
 def test_a_missing_assay_does_not_draw_the_state_of_a_visit_to_the_mean() -> None:
@@ -164,21 +192,21 @@ def test_a_missing_assay_does_not_draw_the_state_of_a_visit_to_the_mean() -> Non
     assert np.corrcoef(truth[:160], state[:160])[0, 1] < 0.999  # held out, not fitted
 
 
-def test_a_correction_counts_as_far_as_it_can_be_told_from_chance() -> None:
-    generator = np.random.default_rng(0)
-    people = np.repeat(np.arange(100), 2)
-    correction = generator.normal(size=200)
-    assert belief(correction, correction + generator.normal(size=200), people) > 0.8
-    assert belief(correction, generator.normal(size=200), people) < 0.1
-    assert belief(correction, -correction, people) == 0.0
-    assert belief(np.zeros(200), correction, people) == 0.0
-
-
 def test_the_last_visit_alone_is_a_method_of_its_own(small_store) -> None:
     cut, train, test = sides(forecast_task(small_store, "score"))
     methods = forecast_methods(["omicsfm", "omicsfm[last_visit]"], cut, overrides=SMALL)
     assert [method.config()["adaptation"] for method in methods] == [{"remembered": 2}, {"remembered": 1}]
     assert np.isfinite(predicted(cut, methods[1:], train, test)["omicsfm[last_visit]"]).all()
+
+
+def test_on_a_platform_not_trained_on_the_last_value_is_carried_forward(small_store) -> None:
+    people = small_store.visits["participant_id"].astype(str)
+    visits = small_store.visits.assign(platform=np.where(people < "P030", "npx", "pg_ml"))
+    task = forecast_task(replace(small_store, visits=visits), "proteome:p1")
+    train, test = (np.flatnonzero(task.units == unit) for unit in ("npx", "pg_ml"))
+    methods = forecast_methods(["omicsfm", "last_observation"], task, overrides=SMALL)
+    found = predicted(task, methods, train, test)
+    np.testing.assert_array_equal(found["omicsfm"], found["last_observation"])
 
 
 def run(*arguments: str) -> None:
