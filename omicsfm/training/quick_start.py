@@ -8,7 +8,7 @@ used.
 import importlib
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import metadata
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -56,7 +56,7 @@ class _Compiled(type):
 class _PartsOfCompiler(MetaPathFinder):
     """Loads the compiler before a part of it, which otherwise would load the whole in its own middle."""
 
-    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> Any:
+    def find_spec(self, fullname: str, path: Any, target: ModuleType | None = None) -> Any:
         compiler = sys.modules.get(COMPILER)
         if not isinstance(compiler, _Later) or not fullname.startswith(f"{COMPILER}."):
             return None
