@@ -51,10 +51,11 @@ class PerceiverEncoder(nn.Module):
         keys = torch.cat([tokens.identities, self.nothing[0]])
         scores = (keys @ self.latents.mT).float() * self.dim**-0.5  # all features and nothing, latents
         odds = (scores - scores.detach().amax(dim=0)).clamp(min=LEAST).exp()
-        weight, visit = F.embedding(tokens.feature, odds), tokens.visit
-        total = odds[-1].expand(tokens.counts.shape[1], -1).index_add(0, visit, weight)
-        read = weighted_sums(weight / F.embedding(visit, total), tokens.value, tokens.counts.flatten())
-        return read.unflatten(0, tokens.counts.shape).sum(dim=0)
+        weight = F.embedding(tokens.feature, odds)
+        total = odds[-1].expand(tokens.counts.shape[1], -1).index_add(0, tokens.visit, weight)
+        read = weighted_sums(weight, tokens.value, tokens.counts.flatten())
+        read = read.unflatten(0, tokens.counts.shape).sum(dim=0)  # of all modalities
+        return (read / total[..., None]).to(tokens.value.dtype)
 
 
 class TransformerEncoder(nn.Module):

@@ -11,6 +11,8 @@ from omicsfm.contracts import Measurement
 
 ALIGNED = 8
 """Grouped products ask for rows of a multiple of 16 bytes: so many numbers, in half precision too."""
+MOST_RUNS = 1000
+"""Of one grouped product: a GPU prepares up to 1,023 in one block."""
 
 
 def visible_part(measured: Measurement) -> tuple[Measurement, Int[Tensor, " visits"]]:
@@ -23,9 +25,16 @@ def visible_part(measured: Measurement) -> tuple[Measurement, Int[Tensor, " visi
 def weighted_sums(
     weight: Float[Tensor, "tokens latents"], value: Float[Tensor, "tokens dim"], counts: Int[Tensor, " runs"]
 ) -> Float[Tensor, "runs latents dim"]:
-    """Of each run of so many tokens the values' sum, weighted for each latent: one product of many sizes."""
-    device = value.device.type  # autocast does not know this product
-    dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else value.dtype
+    """Of each run of so many tokens the values' sum, weighted for each latent: one product of many sizes.
+
+    Under autocast, which does not know it, in bfloat16, whose range holds every weight.
+    """
+    if len(counts) > MOST_RUNS:
+        parts = counts.split(MOST_RUNS)
+        sizes = torch.stack([part.sum() for part in parts]).tolist()
+        several = zip(weight.split(sizes), value.split(sizes), parts, strict=True)
+        return torch.cat([weighted_sums(*some) for some in several])
+    dtype = torch.bfloat16 if torch.is_autocast_enabled(value.device.type) else value.dtype
     left, right = (F.pad(x.to(dtype), (0, -x.shape[1] % ALIGNED, 0, int(not len(x)))) for x in (weight, value))
     summed = F.grouped_mm(left.mT, right, offs=counts.cumsum(0, dtype=torch.int32))
     return summed[:, : weight.shape[1], : value.shape[1]]

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from omicsfm.model import packing
 from omicsfm.model.layers import Block
 from omicsfm.model.packing import places, visible_part, weighted_sums
 from omicsfm.training.arithmetic import Arithmetic
@@ -32,8 +33,14 @@ def test_packed_values_are_those_of_their_visits(make_batch: Any) -> None:
             assert torch.equal(values[visit], measured.values[visit][measured.visible[visit]])
 
 
-@pytest.mark.parametrize(("latents", "dim", "dtype"), [(4, 6, torch.float32), (3, 16, torch.bfloat16)])
-def test_sums_of_runs_and_their_gradients_are_those_of_each_run_alone(latents: int, dim: int, dtype: Any) -> None:
+@pytest.mark.parametrize(
+    ("latents", "dim", "dtype", "most"),
+    [(4, 6, torch.float32, 1000), (3, 16, torch.bfloat16, 1000), (8, 8, torch.float32, 2)],
+)
+def test_sums_of_runs_and_their_gradients_are_those_of_each_run_alone(
+    latents: int, dim: int, dtype: Any, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(packing, "MOST_RUNS", most)
     counts, draw = [3, 0, 5, 1], torch.Generator().manual_seed(0)
     weight, value = (torch.randn(9, n, generator=draw).to(dtype).requires_grad_() for n in (latents, dim))
     summed = weighted_sums(weight, value, torch.tensor(counts))
