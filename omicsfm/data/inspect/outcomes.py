@@ -29,6 +29,8 @@ def describe_outcomes(store: OmicsStore, found: Findings) -> None:
             found.notes.append(
                 f"outcome {name}: nobody is censored. That is rare: is the end of follow-up taken for an event?"
             )
+        if spec.kind in TIMED and spec.level == "participant" and (late := _after_the_end(store, name)):
+            found.notes.append(f"outcome {name}: {late}")
         if problem:
             found.problems.append(f"outcome {name}: {problem}")
         elif smallest is not None and smallest < FEW:
@@ -36,6 +38,20 @@ def describe_outcomes(store: OmicsStore, found: Findings) -> None:
             found.notes.append(
                 f"outcome {name}: {smallest} {what}; with so few, intervals are wide and folds may lack them."
             )
+
+
+def _after_the_end(store: OmicsStore, name: str) -> str:
+    """What is said of visits without a value whose participant has one."""
+    known, who = store.outcome_observed(name), store.visits["participant_id"]
+    late = ~known & who.isin(who[known]).to_numpy()
+    if not late.any():
+        return ""
+    row = int(np.flatnonzero(late)[0])
+    return (
+        f"{int(late.sum()):,} visits of {who[late].nunique():,} participants lie after their event or the end of their "
+        f"follow-up (first: participant '{who.iloc[row]}', visit '{store.visits['visit'].iloc[row]}') and have no "
+        "value. Are the follow-up times up to date, and in the unit that COHORT.yaml says?"
+    )
 
 
 def _outcome(spec: OutcomeSpec, rows: pd.DataFrame) -> tuple[str, int | None, str]:

@@ -15,6 +15,8 @@ from omicsfm.metrics.targets import CompetingTarget, SurvivalTarget, Target
 
 FEWEST_EVENTS = 20
 """After a landmark; with fewer, five folds say little about it."""
+NAMED = 3
+"""Landmarks that are left out by name; of more the number is said: somebody may have come 10,000 times."""
 DAYS_OF_A_YEAR = 365.25
 
 
@@ -44,7 +46,7 @@ def make_landmark_task(
     named = [(f"age {age:g}", age * DAYS_OF_A_YEAR, *_at_age(store, spec, age)) for age in ages] or [
         (name, day, *_at_visit(store, spec, name)) for name, day in _in_time(store, visits).items()
     ]
-    said, kept = [], []
+    said, kept, few = [], [], []
     for label, day, rows, since in named:
         target = _from_landmark(_timed(read_target(store, spec, rows)), since)
         at_risk = (target.time_days >= 0) if not spec.own_clock else (target.time_days > 0)
@@ -54,7 +56,7 @@ def make_landmark_task(
             said.append(f"{label}: {int((at_risk & late).sum())} were not followed yet and are left out.")
         events = int(target.event[own].sum())
         if events < FEWEST_EVENTS and not (visits or ages):
-            said.append(f"{label}: left out, {len(own)} at risk and {events} events after it; name it to have it.")
+            few.append(f"{label}: left out, {len(own)} at risk and {events} events after it; name it to have it.")
             continue
         if not events or len(own) < FEWEST_EVENTS:
             raise InputError(
@@ -62,6 +64,7 @@ def make_landmark_task(
                 "one are needed. Choose other landmarks."
             )
         kept.append((label, day, rows[own], _without_entry(target[own])))
+    said += few[:NAMED] + ([f"{len(few) - NAMED:,} more are left out for this reason."] if len(few) > NAMED else [])
     if not kept:
         raise InputError(
             f"{store.path}: after no visit are there {FEWEST_EVENTS} events of '{outcome}' among those still at risk. "

@@ -1,5 +1,6 @@
 """Times to an event in a COHORT.yaml: delayed entry, competing causes, time zero, administrative censoring."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -219,6 +220,18 @@ def test_inspect_tells_causes_delayed_entry_and_that_nobody_is_censored(tmp_path
     text = "\n".join(found.lines)
     assert "1 relapse, 1 death, 1 censored, median follow-up 7 days from diagnosis, 2 enter late" in text
     assert any("nobody is censored" in note for note in found.notes)
+
+
+def test_inspect_notes_visits_after_the_end_of_follow_up(tmp_path: Path) -> None:
+    columns = {"death.time_days": [5.0, np.nan, np.nan], "death.event": [1.0, np.nan, np.nan]}
+    store = written(tmp_path, columns, OutcomeSpec("death", "survival", "participant"))
+    visits = store.visits.assign(participant_id=["P0", "P0", "P1"], visit=["V0", "V1", "V0"])
+    found = Findings()
+    describe_outcomes(replace(store, visits=visits), found)
+    said = [note for note in found.notes if "end of their follow-up" in note]
+    assert len(said) == 1
+    assert "1 visits of 1 participants" in said[0]
+    assert "participant 'P0', visit 'V1'" in said[0]
 
 
 def test_a_cohort_with_causes_and_entry_survives_the_way_to_h5mu_and_back(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Landmark predictions: who is at risk, what may be read, how it is scored."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -98,6 +99,13 @@ def test_each_landmark_has_one_row_for_everybody_still_at_risk(store: OmicsStore
     left = [len(task.at(one.label)) for one in task.landmarks]
     assert left == sorted(left, reverse=True)
     assert left[2] < PEOPLE
+
+
+def test_of_many_landmarks_without_events_three_are_named(store: OmicsStore) -> None:
+    many = [f"V0-{place % 40}" for place in range(len(store))]
+    with pytest.raises(InputError, match="37 more are left out for this reason") as refused:
+        task_of(replace(store, visits=store.visits.assign(visit=many)))
+    assert str(refused.value).count("name it to have it") == 3
 
 
 def test_ages_are_landmarks_that_take_the_last_visit_before_them(store: OmicsStore) -> None:
