@@ -55,10 +55,10 @@ def make_split(
         )
     tables = []
     for repeat in range(repeats):
-        table = people[[PARTICIPANT]].assign(repeat=repeat, fold=-1)
-        for fold, test in enumerate(_tested(people, folds, derive(seed, "split", repeat))):
-            table.loc[test, "fold"] = fold
-        tables.append(table)
+        fold = np.full(len(people), -1)
+        for number, test in enumerate(_tested(people, folds, derive(seed, "split", repeat))):
+            tested_in[test] = number
+        tables.append(people[[PARTICIPANT]].assign(repeat=repeat, fold=tested_in))
     made |= {"method": "folds", "repeats": repeats, "folds": folds, "seed": seed, "groups": groups}
     if cut is not None:
         made |= {"method": "folds, cut in time", "after": cut.after, "time_column": cut.column, "cuts_visits": True}

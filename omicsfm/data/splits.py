@@ -12,12 +12,13 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 from omicsfm.data.groups import PARTICIPANT, families_in, outside, refuse_crossing
 from omicsfm.data.times import Cut
@@ -107,8 +108,20 @@ class Split:
 
     def folds(self) -> Iterator[tuple[int, int]]:
         """Every (repeat, fold) that tests somebody."""
+        yield from self._pairs
+
+    @cached_property
+    def _pairs(self) -> dict[tuple[int, int], None]:
         pairs = self.table.loc[self.table["fold"] >= 0, ["repeat", "fold"]].drop_duplicates()
-        yield from sorted(map(tuple, pairs.to_numpy().tolist()))
+        return dict.fromkeys(sorted((int(repeat), int(fold)) for repeat, fold in pairs.to_numpy()))
+
+    @cached_property
+    def _places(self) -> dict[int, tuple[pd.Index, Int[np.ndarray, " people"]]]:
+        """Of each repeat the participants and their folds: looked up once, for masks are asked for by the thousand."""
+        return {
+            int(repeat): (pd.Index(own[PARTICIPANT].astype(str)), own["fold"].to_numpy())
+            for repeat, own in self.table.groupby("repeat")
+        }
 
     def masks(
         self, visits: pd.DataFrame, repeat: int, fold: int
@@ -121,14 +134,14 @@ class Split:
             InputError: The split has no such (repeat, fold), nobody in the cohort is tested or trained on, a family or
                 another group crosses, or a split in time trains on visits after its cut.
         """
-        if (repeat, fold) not in set(self.folds()):
+        if (repeat, fold) not in self._pairs:
             known = ", ".join(map(str, list(self.folds())[:10]))
             raise InputError(f"split: there is no (repeat {repeat}, fold {fold}); known: {known}.")
-        own = self.table[self.table["repeat"] == repeat]
-        tested = set(own.loc[own["fold"] == fold, PARTICIPANT].astype(str))
-        trained = set(own[PARTICIPANT].astype(str)) - tested
+        people, fold_of = self._places[repeat]
         ids = visits[PARTICIPANT].astype(str)
-        train, test = ids.isin(trained).to_numpy(), ids.isin(tested).to_numpy()
+        place = people.get_indexer(ids)
+        test = (place >= 0) & (fold_of[place] == fold)
+        train = (place >= 0) & ~test
         if not (train.any() and test.any()):
             raise InputError(
                 f"split: of the cohort's participants {ids[train].nunique()} train and {ids[test].nunique()} are "
