@@ -55,7 +55,7 @@ def make_split(
         )
     tables = []
     for repeat in range(repeats):
-        fold = np.full(len(people), -1)
+        tested_in = np.full(len(people), -1)
         for number, test in enumerate(_tested(people, folds, derive(seed, "split", repeat))):
             tested_in[test] = number
         tables.append(people[[PARTICIPANT]].assign(repeat=repeat, fold=tested_in))
