@@ -17,11 +17,12 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.goal import Goal
+from benchmarks.page import by_size, page
 from benchmarks.peers import cache_folder
 from omicsfm.data.ingest.prepare import prepare
 from omicsfm.data.store import OmicsStore
 from omicsfm.data.synthetic import simulate
-from omicsfm.report.section import render, section
+from omicsfm.report.section import section
 from omicsfm.report.style import SERIES, draw
 
 ROOT = Path(__file__).parents[1]
@@ -30,7 +31,7 @@ AT_VISITS, AT_FEATURES = 8, 1_000
 STEEPEST = 1.10
 """Slope on logarithmic axes: 1 is linear, 2 quadratic."""
 TWO = ("model=small", "model.dim=128", "model.num_latents=32", "data.max_features=256")
-"""The model that two processes share: its step takes a tenth of a second for 32 visits."""
+"""The model that two processes share: its step takes a tenth of a second for 42 visits."""
 
 
 def run(small: bool) -> list[Goal]:
@@ -96,9 +97,9 @@ def _two_processes(rounds: int) -> list[Goal]:
         cohort = simulate(folder / "cohort.h5mu", participants=480, visits=2, seed=1, genes=400, proteins=300)
         store = prepare(cohort, folder / "store")
         for number in range(rounds):
-            for trainer, batch in (("cpu", 32), ("ddp", 64)):
+            for trainer, batch in (("cpu", 42), ("ddp", 84)):
                 rates[trainer].append(_rate(store, folder / f"{trainer}-{number}", trainer, batch))
-            seconds = _contestant(700, 32, 2, *TWO)["seconds"]
+            seconds = _contestant(700, 42, 2, *TWO)["seconds"]
             shares.append(1 - seconds["alone"] / seconds["together"])
     one, two = (statistics.median(rates[trainer]) for trainer in ("cpu", "ddp"))
     print(f"visits per second: one process {one:.0f}, two {two:.0f}", flush=True)
@@ -134,15 +135,12 @@ def _report(points: pd.DataFrame, folder: Path) -> Path:
                 axes.plot(own[over], own[column], "o-", color=colour)
                 linear = own[column].iloc[-1] * own[over] / own[over].iloc[-1]
                 axes.plot(own[over], linear, ":", color="#5c6876", label="linear")
-                axes.set(xscale="log", yscale="log", xlabel=over.capitalize(), ylabel=label)
-                axes.minorticks_off()
-                axes.set_xticks(own[over], [f"{value:,}" for value in own[over]], fontsize=8)
-                axes.legend()
+                by_size(axes, own[over], yscale="log", xlabel=over.capitalize(), ylabel=label)
 
         return onto
 
     captions = {
-        "features": f"The small model, {AT_VISITS} visits a step, every feature of each a token.",
+        "features": f"The small model, {AT_VISITS} visits a step, every feature of each measured.",
         "visits": f"The small model, {AT_FEATURES:,} features a visit.",
     }
     figures = [
@@ -150,10 +148,5 @@ def _report(points: pd.DataFrame, folder: Path) -> Path:
         for over, said in captions.items()
     ]
     lead = "Processor time of a training step on one core, and what it adds to the memory of the process."
-    return render(
-        folder,
-        [section("What do more features and more visits cost?", lead, figures=figures)],
-        title="Scale",
-        eyebrow="Benchmark · scale",
-        headline="Cost grows linearly",
-    )
+    found = section("What do more features and more visits cost?", lead, figures=figures)
+    return page(folder, found, suite="scale", headline="Cost grows linearly")

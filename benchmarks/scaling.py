@@ -16,13 +16,14 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.goal import Goal
+from benchmarks.page import by_size, page
 from benchmarks.peers import cache_folder
 from omicsfm.data.collate import BatchReader
 from omicsfm.data.ingest.prepare import prepare
 from omicsfm.data.store import OmicsStore
 from omicsfm.data.synthetic import simulate
 from omicsfm.paths import configs_dir
-from omicsfm.report.section import render, section
+from omicsfm.report.section import section
 from omicsfm.report.style import SERIES, draw
 from omicsfm.training.assemble import backbone_spec, build_model, fitted_transforms, objectives
 from omicsfm.training.fit import Rows, fit
@@ -112,10 +113,7 @@ def _report(points: pd.DataFrame, folder: Path) -> Path:
                 own = own.sort_values(column)
                 shown += own[column].tolist()
                 axes.plot(own[column], own["validation_loss"], "o-", color=colour, label=cohort)
-            axes.set(xscale="log", xlabel=column, ylabel="Validation loss (nats a value, weighted)")
-            axes.minorticks_off()
-            axes.set_xticks(sorted(set(shown)), [f"{value:,}" for value in sorted(set(shown))], fontsize=8)
-            axes.legend()
+            by_size(axes, shown, xlabel=column.capitalize(), ylabel="Validation loss (nats a value, weighted)")
 
         return onto
 
@@ -127,13 +125,8 @@ def _report(points: pd.DataFrame, folder: Path) -> Path:
         )
     ]
     lead = "Loss of pretraining on held-out participants, the same for every point of a cohort; lower is better."
-    return render(
-        folder,
-        [section("What do more participants and more parameters buy?", lead, figures=figures)],
-        title="Scaling",
-        eyebrow="Benchmark · scaling",
-        headline="How pretraining scales",
-    )
+    found = section("What do more participants and more parameters buy?", lead, figures=figures)
+    return page(folder, found, suite="scaling", headline="How pretraining scales")
 
 
 def _simulated(participants: int) -> OmicsStore:

@@ -37,7 +37,7 @@ from omicsfm.training.resume.folder import read_state
 
 SIZES = {
     "tiny": ("model=tiny", "data.max_features=16", "data.batch_size=16"),
-    "100 ms": ("model=small", "model.dim=128", "model.num_latents=32", "data.max_features=256", "data.batch_size=32"),
+    "100 ms": ("model=small", "model.dim=128", "model.num_latents=32", "data.max_features=256", "data.batch_size=42"),
 }
 
 COHORTS = ("sepsis_race", "covid_su")
@@ -46,7 +46,7 @@ COHORTS = ("sepsis_race", "covid_su")
 
 def run(small: bool) -> list[Goal]:
     torch.set_num_threads(1)
-    rounds, epochs, parameters = (2, 2, 10_000_000) if small else (4, 3, 99_200_000)
+    rounds, epochs, parameters = (2, 2, 10_000_000) if small else (8, 3, 99_200_000)
     with tempfile.TemporaryDirectory(prefix="omicsfm-train-", dir=".") as name:
         folder = Path(name).resolve()
         cohort = simulate(
@@ -58,7 +58,7 @@ def run(small: bool) -> list[Goal]:
             goals += _overhead(store, folder / size.replace(" ", "-"), size, overrides, rounds, epochs)
         goals.append(_utilisation(store))
         goals += _packed(store)
-        return [*goals, *_saving(folder / "states", parameters), start(store, cohort, folder, rounds)]
+        return [*goals, *_saving(folder / "states", parameters), start(store, cohort, folder, min(rounds, 4))]
 
 
 class Parts:

@@ -123,5 +123,5 @@ class TrainingModule(pl.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        """Batch is opaque to Lightning on purpose; it moves itself."""
-        return batch.to(device, non_blocking=True)
+        """Batch is opaque to Lightning on purpose; it moves itself, from the host where it was made."""
+        return batch if device.type == "cpu" else batch.to(device, non_blocking=True)
