@@ -10,6 +10,7 @@ from omicsfm.errors import InputError
 from omicsfm.report.risk_by_landmark import Metrics, calibration_by_horizon, mean_risk_plot, person_plot
 from omicsfm.report.section import Section, render, section
 from omicsfm.report.style import interval, number, signed
+from omicsfm.report.words import landmark_name
 
 Cell = dict[str, str]
 LABELS = {
@@ -51,7 +52,7 @@ def landmark_report(out: Path, *, min_cell_count: int = 10, person: str | None =
         else [f"This page shows predictions of one participant, {person}: it stays where the cohort stays."],
         facts=[
             ("participants", f"{people:,}"),
-            *((o["label"], f"{o['participants']:,} at risk") for o in metrics["landmarks"]),
+            *((landmark_name(o["label"]), f"{o['participants']:,} at risk") for o in metrics["landmarks"]),
         ],
         notes=metrics["notes"],
         provenance=list(metrics["provenance"].items()),
@@ -113,7 +114,7 @@ def verdict(difference: Any) -> str:
 def _headline(metrics: Metrics, focus: str) -> str:
     entry, last = metrics["reference"][0], _columns(metrics)[-1]
     own = _found(metrics, entry["event"], entry["horizon"], focus, last, metrics["primary"])
-    over = "averaged over the landmarks" if last == MEAN else f"at {last}"
+    over = "averaged over the landmarks" if last == MEAN else f"at {landmark_name(last)}"
     said = f"{entry['event']} within {entry['horizon']:g} days: AUC {number(own['value'])}"
     if focus == entry["method"]:
         return f"{focus}, the best linear method, foretells {said}, {over}"
@@ -147,9 +148,9 @@ def _scores(metrics: Metrics, entry: Any, focus: str) -> Section:
         else:
             cells.append({"text": verdict(found), "small": signed(found["value"]), "verdict": verdict(found)})
         rows.append({"cells": cells, "focus": method == focus})
-    header = ["method", *columns, f"{columns[-1]} against {entry['method']}"]
+    header = ["method", *map(landmark_name, columns), f"{columns[-1]} against {entry['method']}"]
     counts = "; ".join(
-        f"{one['label']}: {own['cases']:,} of {one['participants']:,}"
+        f"{landmark_name(one['label'])}: {own['cases']:,} of {one['participants']:,}"
         + (f" by day {own['days']:g}" if own["days"] != horizon else "")
         + (f", {own['lost']:,} lost before" if own["lost"] else "")
         for one in metrics["landmarks"]
@@ -181,7 +182,7 @@ def _worth(metrics: Metrics, focus: str) -> Section:
         "C: order of events until the horizon. Brier: squared error. Observed / expected: 1 is right, above 1 the risk "
         "is underestimated. ICI: mean distance of predicted and observed risk. D-calibration: below 0.05 the survival "
         "curves as a whole are off.",
-        tables=[{"header": ["", *columns], "rows": rows, "map": False}],
+        tables=[{"header": ["", *map(landmark_name, columns)], "rows": rows, "map": False}],
     )
 
 

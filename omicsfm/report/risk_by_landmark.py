@@ -10,6 +10,7 @@ from scipy.stats import norm
 from omicsfm.metrics.horizon import Ended, observed_risk
 from omicsfm.report.discrimination import equal_groups
 from omicsfm.report.style import BLUE, INK, MUTED, ORANGE, SERIES, draw, number
+from omicsfm.report.words import landmark_name
 
 Metrics = Mapping[str, Any]
 
@@ -67,7 +68,8 @@ def calibration_by_horizon(
         axes.plot([0, 1], [0, 1], color=INK, linewidth=1, linestyle=(0, (4, 3)))
         for (label, groups), colour in zip(shown.items(), SERIES * 9, strict=False):
             axes.vlines(groups["risk"], groups["low"], groups["high"], color=colour, linewidth=1.6, alpha=0.45)
-            axes.plot(groups["risk"], groups["observed"], "o-", color=colour, markersize=6, linewidth=1.4, label=label)
+            said = landmark_name(label)
+            axes.plot(groups["risk"], groups["observed"], "o-", color=colour, markersize=6, linewidth=1.4, label=said)
         axes.legend(loc="upper left", fontsize=9.5)
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel=f"Risk predicted by {method}", ylabel="Observed share")
         axes.set_title(f"{event} within {asked:g} days")
@@ -104,7 +106,7 @@ def mean_risk_plot(
         axes = figure.subplots()
         for (name, values), colour in zip(means.items(), (ORANGE, BLUE), strict=True):
             axes.plot(range(len(values)), values, "o-", color=colour, linewidth=2, label=name)
-        axes.set_xticks(range(len(horizons)), list(horizons))
+        axes.set_xticks(range(len(horizons)), [landmark_name(label) for label in horizons])
         axes.set(ylim=(0, 1), xlim=(-0.3, len(horizons) - 0.7), ylabel=f"Mean risk predicted by {method}")
         axes.set_title(f"{event} within {asked:g} days, as it turned out")
         axes.legend(loc="best", fontsize=9.5)
@@ -145,16 +147,17 @@ def person_plot(table: pd.DataFrame, metrics: Metrics, method: str, person: str)
         styles = dict(zip(metrics["events"], ("-", (0, (4, 2)), (0, (1, 1)), "-."), strict=False))
         for label, event, days, risks in paths:
             colour = SERIES[seen.index(label) % len(SERIES)]
-            name = label if len(metrics["events"]) == 1 else f"{event}, {label}"
+            at = landmark_name(label)
+            name = at if len(metrics["events"]) == 1 else f"{event}, {at}"
             axes.plot(
                 days, risks, color=colour, linestyle=styles.get(event, "-"), linewidth=2, label=f"foretold at {name}"
             )
         axes.axvline(ended_on, color=INK if happened else MUTED, linewidth=1, linestyle=(0, (4, 3)))
         note = happened or "end of follow-up"
         axes.annotate(note, (ended_on, 0.97), xytext=(-4, 0), textcoords="offset points", ha="right", fontsize=9.5)
-        axes.set(ylim=(0, 1), xlabel=f"Days since {seen[0]}", ylabel="Predicted risk")
+        axes.set(ylim=(0, 1), xlabel=f"Days since {landmark_name(seen[0])}", ylabel="Predicted risk")
         axes.set_title(f"Participant {person}, by {method}")
-        axes.legend(loc="lower right", fontsize=9.5)
+        axes.legend(loc="best", fontsize=9.5)
 
     said = "; ".join(
         f"foretold at {label}, {event}: {number(risks[-1], 2)} at the last day" for label, event, _, risks in paths

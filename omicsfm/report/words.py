@@ -4,6 +4,11 @@ from omicsfm.report.results import Results
 from omicsfm.report.style import interval, number, signed
 
 
+def landmark_name(label: str) -> str:
+    """A landmark as headings name it: a visit's bare number would say nothing."""
+    return f"visit {label}" if label.isdecimal() else label
+
+
 def headline(results: Results) -> str:
     """One sentence: who won, tied or lost, in the primary metric."""
     focus, metric = results.focus, results.primary

@@ -10,6 +10,7 @@ import pytest
 
 from omicsfm.errors import InputError
 from omicsfm.report.landmark import landmark_report
+from omicsfm.report.words import landmark_name
 
 DAYS = (30, 90)
 
@@ -117,3 +118,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "metrics.json").write_text(json.dumps({"what": "evaluation"}))
     with pytest.raises(InputError, match="metrics.json is not of a landmark run"):
         landmark_report(tmp_path)
+
+
+def test_a_bare_number_is_named_as_the_visit_that_it_is() -> None:
+    assert [landmark_name(label) for label in ("2", "T24", "age 50", "mean")] == ["visit 2", "T24", "age 50", "mean"]
