@@ -74,7 +74,8 @@ def pretrain(
         exported = build_model(spec, seed=seed, purpose="initial weights")
         exported.load_state_dict(weights)
         if exported.imputer is not None:
-            fill_imputer(exported, reader, rows=rows, groups=groups, seed=seed)
+            whole = BatchReader(store, features=features, transforms=transforms)  # training reads a draw of features
+            fill_imputer(exported, whole, rows=rows, groups=groups, seed=seed)
         save_checkpoint(
             directory,
             model=exported,

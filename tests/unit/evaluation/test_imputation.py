@@ -74,6 +74,16 @@ def test_ridge_foretells_what_two_modalities_share_and_the_mean_nothing(task, tm
     assert "worse (-" in imputation_table(metrics)
 
 
+def test_the_imputer_is_fitted_to_all_that_was_measured_however_few_features_a_step_draws(task) -> None:
+    train, test = folds(task)
+    said = [
+        imputers(["omicsfm"], make_encoders([*SMALL, "task.epochs=0", f"data.max_features={most}"]))[0]
+        for most in (4, 512)
+    ]
+    few, all_of_them = (method.predict(task, train, test, seed=3) for method in said)
+    np.testing.assert_array_equal(few, all_of_them)
+
+
 def test_what_a_checkpoint_says_is_brought_to_the_scale_of_the_task(task) -> None:
     """The same checkpoint and visits; the scale is set by other training visits, and predictions move along with it."""
     train, test = folds(task)
