@@ -17,9 +17,6 @@ from pathlib import Path
 from omicsfm.command import run_command
 from omicsfm.data.split_options import add_split_options, positive
 
-IMPUTING = ("imputer=profile", "data.clinical=false")
-"""How a model that is pretrained to impute differs from one that is not; it reads what ridge regression reads."""
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the comparison; exit status 1 and one message where the input is at fault, 2 on wrong usage."""
@@ -55,9 +52,9 @@ def _run(chosen: argparse.Namespace) -> None:
     from omicsfm.data.split_options import split_asked
     from omicsfm.data.splits import Split
     from omicsfm.data.store import OmicsStore
-    from omicsfm.evaluation.imputation.compare import imputation_table, run_imputation, write_imputation
+    from omicsfm.evaluation.imputation.compare import compare_imputers, imputation_table
     from omicsfm.evaluation.imputation.hidden import hide_modality
-    from omicsfm.evaluation.imputation.imputers import imputers
+    from omicsfm.evaluation.imputation.imputers import IMPUTING, imputers
     from omicsfm.evaluation.methods import split_names
     from omicsfm.evaluation.pretrained import NAME, make_encoders
 
@@ -75,8 +72,7 @@ def _run(chosen: argparse.Namespace) -> None:
     for task in tasks:
         split = split_asked(chosen, task.visits) if chosen.split is None else Split.read(chosen.split)
         asked = {"seed": chosen.seed, "resamples": chosen.resamples}
-        imputed = run_imputation(task, methods, split, **asked)
-        metrics = write_imputation(task, imputed, split, out=chosen.out / task.target, **asked)
+        metrics = compare_imputers(task, methods, split, out=chosen.out / task.target, **asked)
         print(imputation_table(metrics), flush=True)
     print(f"each feature: {chosen.out}/MODALITY/features.parquet")
 

@@ -123,6 +123,11 @@ class Split:
             for repeat, own in self.table.groupby("repeat")
         }
 
+    def first_repeat(self) -> "Split":
+        """The folds of the first repeat alone."""
+        first = self.table[self.table["repeat"] == self.table["repeat"].min()]
+        return Split(first, {**self.made, **({"repeats": 1} if "repeats" in self.made else {})})
+
     def masks(
         self, visits: pd.DataFrame, repeat: int, fold: int
     ) -> tuple[Bool[np.ndarray, " visits"], Bool[np.ndarray, " visits"]]:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from omicsfm.training.pooling import Pool
 
 NAME = "omicsfm"
+WITHOUT_ENCODER = f"{NAME}[without_encoder]"
+"""The same without what pretraining gave."""
 
 
 class Encoders:

@@ -5,7 +5,8 @@
     missingness.parquet     optional; see ``missingness.py``
     embedding.parquet       optional; see ``embedding.py``
     explanation.parquet     optional; see ``explanation.py``
-    ablation.json           optional; see ``ablation.py``
+    ablation.json           optional; see ``ablation.py``; that of a benchmark lies in ablation/
+    imputation/             optional; see ``imputation.py``
     forecast/, landmark/    optional; see ``along_visits.py``
 
 No request leaves the page. Nothing in it is about fewer than ``min_cell_count`` participants.
@@ -24,6 +25,7 @@ from omicsfm.report.discrimination import agreement_plot, error_plot, roc_plot
 from omicsfm.report.embedding import PLACE, embedding_plot
 from omicsfm.report.explanation import explanation_section, read_explanation
 from omicsfm.report.forest import forest_plot
+from omicsfm.report.imputation import imputation_section
 from omicsfm.report.missingness import missingness_cells
 from omicsfm.report.read import read_results
 from omicsfm.report.results import Results
@@ -31,7 +33,7 @@ from omicsfm.report.section import Section, render, section
 from omicsfm.report.style import count
 from omicsfm.report.survival_curves import survival_plot
 from omicsfm.report.trajectory import trajectory_section
-from omicsfm.report.words import headline, tally
+from omicsfm.report.words import encoder_gain, headline, tally
 
 
 def benchmark_report(out: Path, *, min_cell_count: int = 10) -> Path:
@@ -86,6 +88,8 @@ def _write(out: Path, what: str, least: int) -> Path:
         _methods(results),
         _differences(results),
         *along_visits(out),
+        ablation_section(out / "ablation"),
+        imputation_section(out / "imputation"),
         _looked_at_closely(results, least),
         _subgroups(results, least),
         _readings(results),
@@ -162,6 +166,7 @@ def _differences(results: Results) -> Section | None:
         "The same people, method against method. Where the bar crosses the line the two tie: the data do not tell them "
         "apart.",
         figures=[{"svg": forest_plot(differences, metric=results.primary), "caption": ""}],
+        notes=[text for text in [encoder_gain(results)] if text],
         wide=True,
     )
 

@@ -79,6 +79,9 @@ def parse_results(metrics: Mapping[str, Any], predictions: pd.DataFrame) -> Resu
             if entry["metric"] == primary.name
         ),
         predictions=predictions,
+        gains=tuple(
+            Difference(str(metrics["model"]), entry["other"], _estimate(entry)) for entry in metrics.get("gains") or ()
+        ),
         subgroups=tuple(
             Subgroup(
                 str(entry["variable"]),

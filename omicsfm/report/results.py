@@ -126,6 +126,8 @@ class Results:
     differences: tuple[Difference, ...]
     """In the primary metric."""
     predictions: pd.DataFrame
+    gains: tuple[Difference, ...] = ()
+    """Of the model over each other method, in the primary metric; positive is better."""
     subgroups: tuple[Subgroup, ...] = ()
     model: str | None = None
     """The method that is the pretrained model, where it took part."""

@@ -3,6 +3,8 @@
 from omicsfm.report.results import Results
 from omicsfm.report.style import interval, number, signed
 
+WITHOUT = "[without_encoder]"
+
 
 def landmark_name(label: str) -> str:
     """A landmark as headings name it: a visit's bare number would say nothing."""
@@ -76,3 +78,16 @@ def _by_stratum(results: Results) -> str | None:
         f"Within each {results.within or 'stratum'}, {results.focus} is better than {results.reference} in "
         f"{won['better']}, tied in {won['tied']} and worse in {won['worse']} of {sum(won.values())}."
     )
+
+
+def encoder_gain(results: Results) -> str | None:
+    """What pretraining buys: the model against the same stack without its encoder."""
+    for gain in results.gains:
+        found = gain.estimate
+        if gain.reference.endswith(WITHOUT) and found.low is not None and found.high is not None:
+            told = "" if found.low > 0 or found.high < 0 else ", which is not told from nothing"
+            return (
+                f"What pretraining buys: {gain.method} is {signed(found.value)} in {results.primary.label} against the "
+                f"same stack without its encoder (95% interval {interval(found.low, found.high)}){told}."
+            )
+    return None

@@ -48,6 +48,14 @@ class Imputed:
         return np.nanmedian(self.metrics[metric], axis=0)
 
 
+def compare_imputers(
+    task: HiddenModality, methods: Sequence[Imputer], split: Split, *, out: Path, seed: int, resamples: int
+) -> dict[str, Any]:
+    """Impute in every fold of the split, score, and write OUT; returns the content of OUT/metrics.json."""
+    imputed = run_imputation(task, methods, split, seed=seed, resamples=resamples)
+    return write_imputation(task, imputed, split, out=out, seed=seed, resamples=resamples)
+
+
 def run_imputation(
     task: HiddenModality, methods: Sequence[Imputer], split: Split, *, seed: int, resamples: int
 ) -> dict[str, Imputed]:

@@ -23,6 +23,9 @@ from omicsfm.inference import reader_for
 Train = Int[np.ndarray, " train"]
 Test = Int[np.ndarray, " test"]
 Profile = Float[np.ndarray, "test features"]
+METHODS = (NAME, "ridge", "mean")
+IMPUTING = ("imputer=profile", "data.clinical=false")
+"""How a model that is pretrained to impute differs from one that is not; it reads what ridge regression reads."""
 MOST_MISSING = 0.5
 BATCH = 64
 
