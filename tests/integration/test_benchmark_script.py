@@ -48,6 +48,36 @@ def test_the_script_writes_every_file_of_the_contract(simulated_store, tmp_path)
     assert json.loads((tmp_path / "metrics.json").read_text())["methods"]["linear"]["seconds"] > 0
 
 
+def test_one_command_answers_what_it_can_about_a_cohort_and_says_what_it_cannot(simulated_store, tmp_path):
+    outcome = next(name for name, spec in simulated_store.outcome_specs.items() if spec.kind == "class")
+    tiny = ["model=tiny", "model.dim=8", "model.num_latents=2", "kernel.features=32", "task.epochs=1", "logger=none"]
+    run = start(
+        "--store", simulated_store.path, "--outcome", outcome, "--out", tmp_path, "--repeats", 1, "--folds", 3,
+        "--methods", "linear,omicsfm,omicsfm[without_encoder]", "--also", "parts,imputation,explanation",
+        "--resamples", 20, "--set", *tiny,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    page = (tmp_path / "report.html").read_text()
+    for title in (
+        "How well does each method predict?",
+        "What pretraining buys",
+        "How well is a missing modality foretold by the others?",
+        "What drives the prediction?",
+    ):
+        assert title in page, title
+    assert "--also parts: " in run.stderr
+    assert "are needed" in run.stderr.partition("--also parts: ")[2]
+    assert "report: " in run.stdout
+
+
+def test_a_part_that_does_not_exist_is_one_message_and_status_1(simulated_store, tmp_path):
+    outcome = next(iter(simulated_store.outcome_specs))
+    run = start("--store", simulated_store.path, "--outcome", outcome, "--out", tmp_path, "--also", "imputations")
+    assert run.returncode == 1
+    assert "did you mean 'imputation'" in run.stderr
+    assert not (tmp_path / "metrics.json").exists()
+
+
 def test_a_wrong_method_is_one_message_and_status_1(simulated_store, tmp_path):
     outcome = next(iter(simulated_store.outcome_specs))
     run = start("--store", simulated_store.path, "--outcome", outcome, "--out", tmp_path, "--methods", "liner")

@@ -55,6 +55,15 @@ def test_the_same_seed_makes_the_same_split_and_repeats_differ() -> None:
     assert (folds[0] != folds[1]).any()
 
 
+def test_the_first_repeat_is_a_split_of_its_own_that_says_so() -> None:
+    ids = visits_of(20, 1)
+    split = make_split(ids, repeats=3, folds=4, seed=9)
+    first = split.first_repeat()
+    assert list(first.folds()) == [(0, fold) for fold in range(4)]
+    np.testing.assert_array_equal(first.masks(ids, 0, 2), split.masks(ids, 0, 2))
+    assert first.made == {**split.made, "repeats": 1}
+
+
 def test_a_split_is_read_as_it_was_written_with_ids_that_look_like_numbers(tmp_path: Path) -> None:
     ids = people(*[f"{p:04d}" for p in range(8)])
     split = make_split(ids, repeats=1, folds=2, seed=0)

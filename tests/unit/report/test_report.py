@@ -294,3 +294,30 @@ def test_the_wilson_interval_agrees_with_its_published_example() -> None:
     # Newcombe (1998), Statistics in Medicine 17:857, table I: 15 of 148
     low, high = wilson(15, 148)
     assert (round(low, 4), round(high, 4)) == (0.0624, 0.1605)
+
+
+def test_the_report_says_what_the_encoder_adds_and_how_modalities_are_imputed(tmp_path: Path) -> None:
+    gain = {"other": "omicsfm[without_encoder]", "value": 0.004, "low": -0.001, "high": 0.009}
+    write_out(tmp_path, gains=[gain])
+    folder = tmp_path / "imputation" / "proteome"
+    folder.mkdir(parents=True)
+    score = {"spearman": {"value": 0.4, "low": 0.3, "high": 0.5}, "rmse": {"value": 0.9, "low": 0.8, "high": 1.0}}
+    found = {
+        "target": "proteome",
+        "features": 17,
+        "sources": ["metabolome"],
+        "methods": {"omicsfm": {"metrics": score}, "ridge": {"metrics": score}},
+        "differences": [
+            {"method": "omicsfm", "reference": "ridge", "metric": "spearman", "value": 0.02, "low": 0.01, "high": 0.03},
+            {"method": "omicsfm", "reference": "ridge", "metric": "share of features above", "value": 0.61},
+        ],
+    }
+    (folder / "metrics.json").write_text(json.dumps(found))
+    text = report(tmp_path).text
+    assert "What pretraining buys: omicsfm is +0.004" in text
+    assert "which is not told from nothing" in text
+    assert "proteome (17) from metabolome" in text
+    assert "61%" in text
+    (folder / "metrics.json").write_text("{")
+    with pytest.raises(InputError, match="eval/impute.py"):
+        benchmark_report(tmp_path)
