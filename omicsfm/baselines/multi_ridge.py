@@ -1,7 +1,7 @@
 """Ridge regression of many targets at once, some of their values missing, with one penalty for all.
 
-The targets share the rotated features, so that thousands cost little more than one. The penalty has the least squared
-error over participant-grouped inner folds, summed over all targets (as ``penalised.py`` does for one).
+The targets share the rotated features (``rotation.py``), so that thousands cost little more than one. The penalty has
+the least squared error over participant-grouped inner folds, summed over targets (as ``penalised.py`` does for one).
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Shaped
 
+from omicsfm.baselines.rotation import Rotation
 from omicsfm.data.folds import make_split
 from omicsfm.seeding import derive
 
@@ -46,16 +47,19 @@ def fit_multi_ridge(
     people = pd.DataFrame({"participant_id": groups})
     folds = min(INNER_FOLDS, people["participant_id"].nunique())
     split = make_split(people, repeats=1, folds=folds, seed=derive(seed, "inner folds"))
-    grid = np.array(PENALTIES_PER_FEATURE) * max(features.var(axis=0).sum(), 1e-12)
+    rotation = Rotation(features, order=np.arange(len(features)), standardise=False)
+    rotated = rotation.rotated
+    grid = np.array(PENALTIES_PER_FEATURE) * max(rotated.var(axis=0).sum(), 1e-12)
     held_out = np.zeros((len(grid), *targets.shape))
     for fold in range(folds):
         train, test = split.masks(people, 0, fold)
-        own = _Solver(features[train], targets[train])
-        held_out[:, test] = [(features[test] - own.mean) @ own.coefficients(p) + own.intercept for p in grid]
+        own = _Solver(rotated[train], targets[train])
+        held_out[:, test] = [(rotated[test] - own.mean) @ own.coefficients(p) + own.intercept for p in grid]
     error = np.nansum((held_out - targets) ** 2, axis=(1, 2))
     best = int(np.flatnonzero(error == error.min())[-1])
-    solved, penalty = _Solver(features, targets), float(grid[best])
-    return MultiRidge(solved.mean, solved.coefficients(penalty), solved.intercept, penalty, held_out[best])
+    solved, penalty = _Solver(rotated, targets), float(grid[best])
+    coefficients = rotation.back(solved.coefficients(penalty))
+    return MultiRidge(rotation.mean, coefficients, solved.intercept, penalty, held_out[best])
 
 
 class _Solver:
