@@ -75,6 +75,11 @@ class TrainingModule(pl.LightningModule):
         self.means[stage].add(logged, max(visits, 1))
         return total
 
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:  # type: ignore[override]
+        """Also forgets the gradients, which Lightning would keep through the next forward pass."""
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        optimizer.zero_grad()
+
     def configure_gradient_clipping(  # type: ignore[override]
         self, optimizer: torch.optim.Optimizer, gradient_clip_val: float | int, gradient_clip_algorithm: Any = None
     ) -> None:

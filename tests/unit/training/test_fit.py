@@ -9,6 +9,7 @@ from omicsfm.data.collate import BatchReader
 from omicsfm.errors import InputError
 from omicsfm.training.assemble import backbone_spec, build_model, fitted_transforms, objectives
 from omicsfm.training.fit import fit
+from omicsfm.training.module import TrainingModule
 from omicsfm.training.pretrain import hold_out
 
 
@@ -76,3 +77,18 @@ def test_a_fit_without_a_run_folder_writes_and_prints_nothing(start, tmp_path, m
 def test_a_run_that_never_has_a_finite_loss_is_an_error_and_no_result(start) -> None:
     with pytest.raises(InputError, match=r"Lower|lower optimizer\.learning_rate"):
         start("optimizer.learning_rate=1e30", "task.gradient_clip=1e30", epochs=2)
+
+
+@pytest.mark.parametrize(("accumulate", "kept"), [(1, False), (2, True)])
+def test_gradients_take_no_memory_in_the_next_forward_pass(start, monkeypatch, accumulate: int, kept: bool) -> None:
+    """But where the next batch adds to them."""
+    step, found = TrainingModule.training_step, []
+
+    def noted(self, batch, index):
+        found.append(any(p.grad is not None for p in self.parameters()))
+        return step(self, batch, index)
+
+    monkeypatch.setattr(TrainingModule, "training_step", noted)
+    start(f"task.accumulate={accumulate}", "data.batch_size=16", epochs=1)
+    assert len(found) >= 4
+    assert found[:6] == [kept and number % 2 == 1 for number in range(len(found[:6]))]
