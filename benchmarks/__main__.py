@@ -57,8 +57,16 @@ def _origin() -> dict[str, object]:
         "commit": code_commit(),
         "python": platform.python_version(),
         "machine": platform.platform(),
-        "packages": {name: metadata.version(name) for name in packages},
+        "packages": {name: _version(name) for name in packages},
     }
+
+
+def _version(package: str) -> str | None:
+    """None where it runs from a clone or is not needed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 if __name__ == "__main__":
