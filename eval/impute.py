@@ -11,6 +11,7 @@ the mean. Writes OUT/MODALITY/metrics.json, features.parquet (each feature by it
 
 import argparse
 import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -88,7 +89,14 @@ def _fill(chosen: argparse.Namespace) -> None:
     if chosen.checkpoint is None:
         raise InputError(f"--out {chosen.out}: to fill a store takes a --checkpoint, trained with imputer=profile.")
     store = with_mapping(OmicsStore.open(chosen.store), chosen.mapping)
-    for name, share in write_filled(load_checkpoint(chosen.checkpoint), store, chosen.out).items():
+    checkpoint = load_checkpoint(chosen.checkpoint)
+    if checkpoint.model.imputer is None:
+        print(
+            f"warning: {chosen.checkpoint} was trained without imputer=profile: where a visit lacks a whole modality, "
+            "the decoder answers from the embedding alone, which foretells less than ridge regression of the others.",
+            file=sys.stderr,
+        )
+    for name, share in write_filled(checkpoint, store, chosen.out).items():
         print(f"{name}: {share:.1%} of the values imputed")
     print(f"{chosen.out}: measured and imputed values, on the model's scale; layer 'imputed' tells them apart")
 

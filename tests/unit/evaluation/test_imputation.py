@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 from omicsfm.data.folds import make_split
+from omicsfm.data.store import Matrix, write_store
 from omicsfm.errors import InputError
 from omicsfm.evaluation.imputation.compare import imputation_table, run_imputation, write_imputation
-from omicsfm.evaluation.imputation.fill import write_filled
+from omicsfm.evaluation.imputation.fill import filled_data, write_filled
 from omicsfm.evaluation.imputation.hidden import HiddenModality, hide_modality
 from omicsfm.evaluation.imputation.imputers import Pretrained, imputers
 from omicsfm.evaluation.pretrained import make_encoders
@@ -154,3 +155,28 @@ def test_a_filled_store_keeps_what_was_measured_and_says_what_was_not(small_stor
     out.write_text("not ours")
     with pytest.raises(InputError, match="left alone"):
         write_filled(checkpoint, small_store, out)
+
+
+def test_a_visit_without_any_measurement_stays_empty_in_a_filled_store(small_store, task, tmp_path) -> None:
+    train, _ = folds(task)
+    checkpoint = make_encoders([*SMALL, "task.epochs=0"]).of_fold(task, train, seed=0)
+    empty = int(small_store.modalities["proteome"].rows[0])
+
+    def without(name: str) -> Matrix:
+        matrix = small_store.modalities[name]
+        kept = matrix.rows[matrix.rows != empty]
+        return Matrix(matrix.features, kept, matrix.read(kept)[0])
+
+    store = write_store(
+        tmp_path / "store",
+        name="one less",
+        visits=small_store.visits,
+        outcomes=small_store.outcomes,
+        outcome_specs=small_store.outcome_specs,
+        matrices={name: without(name) for name in small_store.modalities},
+    )
+    full, _ = filled_data(checkpoint, store)
+    for own in full.mod.values():
+        assert np.isnan(own.X[empty]).all()
+        assert not own.layers["imputed"][empty].any()
+        assert np.isfinite(np.delete(own.X, empty, axis=0)).all()
