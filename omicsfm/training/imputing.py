@@ -1,9 +1,11 @@
 """Fit an imputer: each modality's profile from what is known of a visit without it.
 
 A stack, as an outcome's is: ridge regressions of the profile's principal components on the values and on their kernel,
-each weighed component by component by its held-out predictions. A component that nothing foretells gets weights of
-zero, which is what chooses the rank. The embedding is no member: an encoder that was pretrained on these very profiles
-looks better on them than it is on strangers' (with it the stack was worse than ridge regression on one of two layers).
+weighed by their held-out predictions. A component's weights are believed to be as far from those of all components
+together as these are large: what a hundred people say of one component is mostly noise, and a component that nothing
+foretells still gets weights near zero, which is what chooses the rank. The embedding is no member: an encoder that was
+pretrained on these very profiles looks better on them than it is on strangers' (with it the stack was worse than ridge
+regression on one of two layers).
 """
 
 from collections.abc import Sequence
@@ -24,6 +26,8 @@ from omicsfm.training.members import columns_of
 MOST_VISITS = 2048
 """That a modality's regression is fitted to; more are sampled."""
 FEWEST_VISITS = 20
+LEAST_SHARE = 0.05
+"""Standard deviation that is believed of the weights of a member that is worth nothing to all components together."""
 BATCH = 64
 
 Rows = Int[np.ndarray, " _"]
@@ -78,8 +82,7 @@ def _fit_stack(
     seed: int,
 ) -> tuple[Float[np.ndarray, "evidence components"], Float[np.ndarray, " components"]]:
     """Weights and intercepts that give the scores from the evidence: each member's ridge regression, times what its
-    held-out predictions are worth to each component (stacked regression with weights that are not negative, Breiman
-    1996).
+    held-out predictions are worth to each component (``_shares``).
     """
     spread = known.std(axis=0)
     spread = np.where(spread > 1e-6, spread, np.inf)  # a constant says nothing
@@ -88,13 +91,26 @@ def _fit_stack(
         fit_multi_ridge(standard[:, columns], scores, groups=groups, seed=seed) for columns in members
     ]
     mean = scores.mean(axis=0)
+    shares = _shares(np.stack([fit.held_out - mean for fit in fits]), scores - mean)
     weight = np.zeros((known.shape[1], scores.shape[1]))
-    for component in range(scores.shape[1]):
-        held_out = np.column_stack([fit.held_out[:, component] for fit in fits]) - mean[component]
-        shares, _ = nnls(held_out, scores[:, component] - mean[component])
-        for share, columns, fit in zip(shares, members, fits, strict=True):
-            weight[columns, component] += share * fit.coefficients[:, component] / spread[columns]
+    for share, columns, fit in zip(shares, members, fits, strict=True):
+        weight[columns] += share * fit.coefficients / spread[columns, None]
     return weight, mean - known.mean(axis=0) @ weight
+
+
+def _shares(
+    held_out: Float[np.ndarray, "members rows components"], scores: Float[np.ndarray, "rows components"]
+) -> Float[np.ndarray, "members components"]:
+    """Stacked regression with weights that are not negative (Breiman 1996), each component's shrunk to those of all."""
+    common, _ = nnls(held_out.reshape(len(held_out), -1).T, scores.ravel())
+    believed = np.maximum(common, LEAST_SHARE)
+    shares = np.empty((len(held_out), scores.shape[1]))
+    for component in range(scores.shape[1]):
+        said, truth = held_out[:, :, component].T, scores[:, component]
+        noise = max(float((truth - said @ common).std()), 1e-12)
+        prior = np.diag(noise / believed)  # a normal one around ``common``, as rows of the regression
+        shares[:, component], _ = nnls(np.vstack([said, prior]), np.concatenate([truth, prior @ common]))
+    return shares
 
 
 def _visits_with_others(reader: BatchReader, modality: str, rows: Rows, *, seed: int) -> Rows:
