@@ -88,3 +88,15 @@ def test_linear_layers_of_a_block_see_no_padding() -> None:
     with FlopCounterMode(display=False) as counted:
         block(packed, places(COUNTS))
     assert counted.get_flop_counts()["Global"][torch.ops.aten.addmm] == 2 * 2 * 6 * 8 * 32  # 6 tokens, not 3 x 5
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_an_encoder_in_half_precision_reads_nearly_the_same(make_model: Any, make_batch: Any, autocast: bool) -> None:
+    model, batch = make_model(scramble=False), make_batch(visits=5)
+    expected = model.encoder(model.tokenize(batch))
+    if not autocast:
+        model.bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
+        found = model.encoder(model.tokenize(batch))
+    assert found.dtype == (torch.float32 if autocast else torch.bfloat16)
+    torch.testing.assert_close(found.float(), expected, rtol=0, atol=0.02 * expected.abs().max().item())
