@@ -6,7 +6,7 @@ from omicsfm.data.store import OmicsStore
 TOKENS_PER_SECOND = 170_000
 """Measured values a second in a pretraining step (forward, backward, update) of model=small on one core of a 2020s
 server CPU, float32, batches of 32 visits."""
-EPOCHS, MAX_FEATURES = 60, 512
+EPOCHS, MAX_FEATURES = 20, 256
 """Most epochs of task=pretrain, and features of a visit and modality it draws, as configs/ have them."""
 
 

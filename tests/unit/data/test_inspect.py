@@ -9,9 +9,11 @@ import pytest
 
 from omicsfm.contracts import OutcomeSpec
 from omicsfm.data.inspect import inspect
+from omicsfm.data.inspect.cost import EPOCHS, MAX_FEATURES
 from omicsfm.data.store import Matrix, OmicsStore, write_store
 from omicsfm.errors import InputError
 from omicsfm.features import FeatureSpace
+from omicsfm.training.main import compose
 
 GENES = tuple(f"ENSG{n:011d}" for n in range(10))
 PROTEINS = ("IL6", "TNF", "CRP", "ALB")
@@ -210,3 +212,8 @@ def test_a_cohort_is_prepared_in_a_temporary_folder_and_looked_at(simulated_coho
 def test_a_folder_without_a_store_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not a store"):
         inspect(tmp_path)
+
+
+def test_the_forecast_of_time_is_of_the_epochs_and_features_that_a_run_takes() -> None:
+    config = compose(["task=pretrain", "data.store=none", "run_dir=none"])
+    assert (config["task"]["epochs"], config["data"]["max_features"]) == (EPOCHS, MAX_FEATURES)
