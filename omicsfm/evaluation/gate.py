@@ -20,6 +20,10 @@ SLOPES = (0.8, 1.25)
 """Calibration slopes (of log odds or log hazards) of a model that needs no recalibration."""
 SLOPE_OF = {"class": "calibration_slope", "survival": "hazard_slope"}
 
+WITHOUT_ENCODER = "without_encoder"
+HELD = {"linear": "linear", "late_fusion": "late_fusion"}
+"""Baselines that are a head of a checkpoint too, and the adaptation that makes it."""
+
 Verdict = Literal["won", "tied", "lost"]
 
 
@@ -40,6 +44,9 @@ class Decision:
     verdict: Verdict
     promoted: bool
     reason: str
+    kept: str | None
+    """The adaptation that makes the predictor to be used instead, the best of those that a checkpoint can hold; None
+    where the model is promoted."""
 
 
 def decide(scored: Mapping[str, Any], *, kind: str, model: str) -> Decision | None:
@@ -58,6 +65,8 @@ def decide(scored: Mapping[str, Any], *, kind: str, model: str) -> Decision | No
     gain = against[best]
     slope = scored["methods"][model]["metrics"].get(SLOPE_OF.get(kind, ""), {}).get("value")
     promoted, reason = _judged(gain["low"], slope)
+    held = {**HELD, f"{model}[{WITHOUT_ENCODER}]": WITHOUT_ENCODER}
+    kept = min((name for name in rivals if name in held), key=lambda name: metric.loss(values[name]), default=None)
     return Decision(
         model=model,
         baseline=best,
@@ -70,6 +79,7 @@ def decide(scored: Mapping[str, Any], *, kind: str, model: str) -> Decision | No
         verdict=verdict_of(gain["low"], gain["high"]),
         promoted=promoted,
         reason=reason,
+        kept=None if promoted else WITHOUT_ENCODER if kept is None else held[kept],
     )
 
 
@@ -96,6 +106,8 @@ def record_of(decision: Decision) -> dict[str, Any]:
         said = f"{decision.model} may take the place of {decision.baseline}, the best of the others: {decision.reason}."
     else:
         said = f"keep {decision.baseline}; {decision.model} is not promoted: {decision.reason}."
+        if decision.baseline not in (decision.kept, f"{decision.model}[{decision.kept}]"):
+            said += f" A checkpoint keeps '{decision.kept}', the best that it can hold."
     return {**asdict(decision), "said": f"The gate: {said}"}
 
 

@@ -7,7 +7,7 @@ not improve on it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from omicsfm.baselines.stack import Stacked, stack
 from omicsfm.contracts import CompetingRisks, OutcomeSpec, Survival
 from omicsfm.data.collate import BatchReader, read_outcome
 from omicsfm.inference import evidence
+from omicsfm.metrics.targets import Target
 from omicsfm.model.lora import add_low_rank, merge_low_rank
 from omicsfm.model.omics_model import KERNEL
 from omicsfm.objectives.outcome import OutcomePrediction
@@ -28,7 +29,6 @@ from omicsfm.training.members import Parts, fit_members, target_of
 from omicsfm.training.pooling import Pool
 
 TIMED = (Survival, CompetingRisks)
-ALONE = Stacked(weights=np.ones(1), slopes=np.ones(1), intercept=np.zeros(1))
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,27 @@ class Stack:
         alone = modalities if len(modalities) > 1 else ()
         single = (*self.encoder, *alone, KERNEL)
         members = (modalities, *((part,) for part in single if part in model.evidence))
-        return fill_head(model, task, task.rows, members=members)
+        return fill_head(model, task, task.rows, members=members, weigh=stack)
+
+
+class Linear:
+    """The linear baseline as a head: all measured values, no network and no kernel."""
+
+    def fit(self, model: Any, task: TuningTask) -> Adapted:
+        """Fill the model's head."""
+        modalities = tuple(name for name in model.modalities if _is_measured(task, name))
+        return fill_head(model, replace(task, pool=None), task.rows, members=(modalities,))
+
+
+class LateFusion:
+    """Late fusion as a head: the mean of one linear model for each modality. One that a visit lacks counts as its
+    training mean, where the baseline leaves it out.
+    """
+
+    def fit(self, model: Any, task: TuningTask) -> Adapted:
+        """Fill the model's head."""
+        alone = tuple((name,) for name in model.modalities if _is_measured(task, name))
+        return fill_head(model, replace(task, pool=None), task.rows, members=alone)
 
 
 class LowRankTuning:
@@ -146,9 +166,22 @@ def _tune(model: Any, task: TuningTask, *, learning_rate: float, adapt: Callable
     return Adapted(measured)
 
 
-def fill_head(model: Any, task: TuningTask, rows: np.ndarray, *, members: Sequence[Parts]) -> Adapted:
+def _alike(held_out: Float[np.ndarray, "members rows outputs"], target: Target) -> Stacked:
+    """Their mean."""
+    shares = np.full(len(held_out), 1 / len(held_out))
+    return Stacked(weights=shares, slopes=shares, intercept=np.zeros(held_out.shape[2]))
+
+
+def fill_head(
+    model: Any,
+    task: TuningTask,
+    rows: np.ndarray,
+    *,
+    members: Sequence[Parts],
+    weigh: Callable[[np.ndarray, Target], Stacked] | None = None,
+) -> Adapted:
     """Fit a penalised linear model to each member's part of the evidence and put them into the head; several are
-    stacked, together with those that the strata of the cohort share.
+    weighed, together with those that the strata of the cohort share, or averaged.
 
     What is chosen is each member's weight.
     """
@@ -159,7 +192,7 @@ def fill_head(model: Any, task: TuningTask, rows: np.ndarray, *, members: Sequen
     if len(fitted) > 1 and task.pool is not None:
         fitted += task.pool.members(model, members, of=rows)
     held_out = np.stack([member.fit.held_out for member in fitted])
-    stacked = stack(held_out, target) if len(fitted) > 1 else ALONE
+    stacked = weigh(held_out, target) if weigh and len(fitted) > 1 else _alike(held_out, target)
 
     coefficients = np.zeros((known.shape[1], held_out.shape[2]))
     for slope, member in zip(stacked.slopes, fitted, strict=True):

@@ -1,7 +1,7 @@
 """The gate's decision on a benchmark, obeyed where a predictor is made for use.
 
 ``gate=OUT/metrics.json`` of ``eval/benchmark.py``: where the comparison did not promote the pretrained model, the
-exported predictor is the stack of linear models without its encoder, and the checkpoint says so.
+exported predictor is the best baseline that a checkpoint can hold, and the checkpoint says so.
 """
 
 import json
@@ -15,7 +15,8 @@ from omicsfm.data.store import OmicsStore
 from omicsfm.errors import InputError
 from omicsfm.paths import configs_dir
 
-BASELINE = "without_encoder"
+STACK = "without_encoder"
+"""What was kept before the gate said which."""
 
 
 def obeying_the_gate(config: Mapping[str, Any], store: OmicsStore) -> dict[str, Any]:
@@ -29,7 +30,7 @@ def obeying_the_gate(config: Mapping[str, Any], store: OmicsStore) -> dict[str, 
     decision = _decision(Path(config["gate"]), store, config["outcome"])
     if decision["promoted"]:
         return {**config, "gate": decision}
-    file = configs_dir() / "adaptation" / f"{BASELINE}.yaml"
+    file = configs_dir() / "adaptation" / f"{decision.get('kept', STACK)}.yaml"
     return {**config, "gate": decision, "adaptation": yaml.safe_load(file.read_text())}
 
 

@@ -42,6 +42,7 @@ def test_a_model_that_sees_more_is_better_and_promoted(rng: np.random.Generator)
     decision = decide(scored(rng, model=0.3, baseline=1.5), kind="class", model="model")
     assert decision is not None
     assert (decision.verdict, decision.promoted, decision.baseline) == ("won", True, "linear")
+    assert decision.kept is None
     assert (decision.low or 0) > 0
     assert (decision.p or 1) < 0.05
     assert "may take the place of linear" in record_of(decision)["said"]
@@ -50,8 +51,23 @@ def test_a_model_that_sees_more_is_better_and_promoted(rng: np.random.Generator)
 def test_a_model_that_sees_less_is_lost_and_the_baseline_kept(rng: np.random.Generator) -> None:
     decision = decide(scored(rng, model=1.5, baseline=0.3), kind="class", model="model")
     assert decision is not None
-    assert (decision.verdict, decision.promoted) == ("lost", False)
+    assert (decision.verdict, decision.promoted, decision.kept) == ("lost", False, "linear")
     assert "keep linear" in record_of(decision)["said"]
+    assert "that it can hold" not in record_of(decision)["said"]
+
+
+def test_where_the_best_baseline_fits_in_no_checkpoint_the_best_that_does_is_kept(rng: np.random.Generator) -> None:
+    found = scored(rng, model=1.5, baseline=0.3)
+    found["methods"]["forest"] = found["methods"].pop("linear")
+    found["gains"][0]["other"] = "forest"
+    for other, noise in (("linear", 1.8), ("model[without_encoder]", 1.1), ("late_fusion", 2.5)):
+        own = scored(rng, model=1.5, baseline=noise)
+        found["methods"][other] = own["methods"]["linear"]
+        found["gains"].append({**own["gains"][0], "other": other})
+    decision = decide(found, kind="class", model="model")
+    assert decision is not None
+    assert (decision.baseline, decision.kept) == ("forest", "without_encoder")
+    assert "A checkpoint keeps 'without_encoder'" in record_of(decision)["said"]
 
 
 def test_a_tie_that_may_hide_a_loss_is_not_promoted(rng: np.random.Generator) -> None:

@@ -216,3 +216,26 @@ def test_an_encoder_that_says_nothing_leaves_the_linear_stack(
     assert adapted.chosen["weight of embedding"] == pytest.approx(0.0, abs=1e-9)
     ours, theirs = (predict(model, reader, everybody, head=outcome) for model in (mute, without))
     torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("outcome", ["responder", "bmi", "death"])
+def test_the_linear_baseline_as_a_head_reads_values_alone(
+    composed, simulated_store, pretrained, training_rows, outcome: str
+) -> None:
+    rows = known(simulated_store, training_rows, outcome)
+    model, _, _ = tune(simulated_store, pretrained, outcome, rows, config_of(composed, "linear"))
+    weight = model.heads[outcome].linear.weight
+    for part in ("embedding", "kernel"):
+        assert not weight[:, model.evidence[part]].any()
+    assert weight.any()
+
+
+def test_late_fusion_as_a_head_is_the_mean_of_one_model_for_each_modality(
+    composed, simulated_store, pretrained, training_rows
+) -> None:
+    rows = known(simulated_store, training_rows, "bmi")
+    model, _, adapted = tune(simulated_store, pretrained, "bmi", rows, config_of(composed, "late_fusion"))
+    shares = list(adapted.chosen.values())
+    np.testing.assert_allclose(shares, 1 / len(shares))
+    assert len(shares) == len(model.modalities)
+    assert not model.heads["bmi"].linear.weight[:, model.evidence["embedding"]].any()

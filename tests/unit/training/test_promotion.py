@@ -12,23 +12,33 @@ from omicsfm.training.finetune import finetune
 from omicsfm.training.promotion import obeying_the_gate
 
 
-def decided(folder: Path, store, *, promoted: bool, outcome: str = "severity", fingerprint: str = "") -> str:
+def decided(
+    folder: Path,
+    store,
+    *,
+    promoted: bool,
+    kept: str = "without_encoder",
+    outcome: str = "severity",
+    fingerprint: str = "",
+) -> str:
     said = "The gate: omicsfm may take the place." if promoted else "The gate: keep linear."
     metrics = {
         "outcome": outcome,
         "provenance": {"store_fingerprint": fingerprint or store.fingerprint},
-        "gate": {"promoted": promoted, "said": said},
+        "gate": {"promoted": promoted, "said": said, "kept": None if promoted else kept},
     }
     file = folder / "metrics.json"
     file.write_text(json.dumps(metrics))
     return f"gate={file}"
 
 
-@pytest.mark.parametrize("promoted", [True, False])
+@pytest.mark.parametrize(
+    ("promoted", "kept"), [(True, ""), (False, "without_encoder"), (False, "linear"), (False, "late_fusion")]
+)
 def test_the_encoder_takes_part_only_where_the_gate_promoted_it(
-    composed, simulated_store, pretrained, training_rows, tmp_path, promoted: bool
+    composed, simulated_store, pretrained, training_rows, tmp_path, promoted: bool, kept: str
 ) -> None:
-    gate = decided(tmp_path, simulated_store, promoted=promoted)
+    gate = decided(tmp_path, simulated_store, promoted=promoted, kept=kept)
     config = obeying_the_gate(composed("task=finetune", "outcome=severity", gate), simulated_store)
     rows: np.ndarray = training_rows[simulated_store.outcome_observed("severity")[training_rows]]
     outcome = simulated_store.outcome("severity")
@@ -36,6 +46,7 @@ def test_the_encoder_takes_part_only_where_the_gate_promoted_it(
     finetune(simulated_store, checkpoint=pretrained, outcome=outcome, rows=rows, config=config, directory=folder)
     opened = load_checkpoint(folder)
     assert ("weight of embedding" in opened.provenance["metrics"]) == promoted
+    assert ("weight of kernel" in opened.provenance["metrics"]) == (promoted or kept == "without_encoder")
     assert opened.provenance["gate"]["promoted"] == promoted
     assert opened.provenance["gate"]["said"] in (folder / "MODEL_CARD.md").read_text()
 
