@@ -27,7 +27,7 @@ MOST_VISITS = 2048
 """That a modality's regression is fitted to; more are sampled."""
 FEWEST_VISITS = 20
 LEAST_SHARE = 0.05
-"""Standard deviation that is believed of the weights of a member that is worth nothing to all components together."""
+"""Where held-out predictions are worth nothing to all components together: what is nearly constant still ranks."""
 BATCH = 64
 
 Rows = Int[np.ndarray, " _"]
@@ -103,12 +103,12 @@ def _shares(
 ) -> Float[np.ndarray, "members components"]:
     """Stacked regression with weights that are not negative (Breiman 1996), each component's shrunk to those of all."""
     common, _ = nnls(held_out.reshape(len(held_out), -1).T, scores.ravel())
-    believed = np.maximum(common, LEAST_SHARE)
+    common = np.maximum(common, LEAST_SHARE)
     shares = np.empty((len(held_out), scores.shape[1]))
     for component in range(scores.shape[1]):
         said, truth = held_out[:, :, component].T, scores[:, component]
         noise = max(float((truth - said @ common).std()), 1e-12)
-        prior = np.diag(noise / believed)  # a normal one around ``common``, as rows of the regression
+        prior = np.diag(noise / common)  # a normal one around ``common``, as rows of the regression
         shares[:, component], _ = nnls(np.vstack([said, prior]), np.concatenate([truth, prior @ common]))
     return shares
 

@@ -31,3 +31,11 @@ def test_few_people_leave_a_component_near_what_all_components_say(rng) -> None:
     said = np.stack([held_out_of(rng, scores, 2.0), held_out_of(rng, scores, 2.0)])
     own = np.stack([np.linalg.lstsq(said[:, :, c].T, scores[:, c], rcond=None)[0] for c in range(40)], axis=1)
     assert _shares(said, scores).std() < 0.7 * own.std()
+
+
+def test_where_nothing_is_foretold_what_is_said_still_ranks_as_the_members_do(rng) -> None:
+    scores, said = rng.normal(size=(30, 60)), rng.normal(size=(2, 30, 60))
+    said[:, :, :] -= 0.5 * scores  # worse than nothing
+    shares = _shares(said, scores)
+    assert (np.median(shares, axis=1) > 0.01).all()
+    assert shares.max() < 0.3
