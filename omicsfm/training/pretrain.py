@@ -21,7 +21,6 @@ from omicsfm.origin import code_commit
 from omicsfm.seeding import derive
 from omicsfm.training.assemble import backbone_spec, build_model, fitted_transforms, objectives
 from omicsfm.training.fit import Best, Rows, fit
-from omicsfm.training.imputing import fill_imputer
 from omicsfm.training.nuisance import with_nuisances
 from omicsfm.training.priors import Known, set_priors
 from omicsfm.training.registry import registry_of
@@ -74,6 +73,8 @@ def pretrain(
         exported = build_model(spec, seed=seed, purpose="initial weights")
         exported.load_state_dict(weights)
         if exported.imputer is not None:
+            from omicsfm.training.imputing import fill_imputer  # with scipy's optimisers, which others do without
+
             whole = BatchReader(store, features=features, transforms=transforms)  # training reads a draw of features
             fill_imputer(exported, whole, rows=rows, groups=groups, seed=seed)
         save_checkpoint(
