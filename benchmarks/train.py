@@ -41,7 +41,7 @@ SIZES = {
 }
 
 ROUNDS = 24
-"""Of a loop by hand and of train.py in turns: at 95 ms the two differ by 1 ms, and one round's difference scatters by 2.4."""
+"""Of a loop by hand and of train.py in turns: they differ by 1 ms of 95, and a round scatters by 2.4."""
 
 COHORTS = ("sepsis_race", "covid_su")
 """Shared cohorts whose batches are looked at, where they are."""
