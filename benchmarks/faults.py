@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -200,7 +201,7 @@ def _read_only(store: Path) -> Goal:
         (trained.folder / "steps").touch()
         said = trained.folder.parent.with_suffix(".said")
         subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
-        command = ["python", "-c", "from omicsfm.training.main import main; main()", *trained.command]
+        command = [sys.executable, "-c", "from omicsfm.training.main import main; main()", *trained.command]
         with said.open("w") as stream:
             ended = subprocess.run(command, stdout=stream, stderr=stream, check=False)
         last = said.read_text().strip().splitlines()[-1]
