@@ -21,8 +21,8 @@ SLOPES = (0.8, 1.25)
 SLOPE_OF = {"class": "calibration_slope", "survival": "hazard_slope"}
 
 WITHOUT_ENCODER = "without_encoder"
-HELD = {"linear": "linear", "late_fusion": "late_fusion"}
-"""Baselines that are a head of a checkpoint too, and the adaptation that makes it."""
+HELD = ("linear", "late_fusion")
+"""Baselines that are a head of a checkpoint too, made by the adaptation of the same name."""
 
 Verdict = Literal["won", "tied", "lost"]
 
@@ -65,7 +65,7 @@ def decide(scored: Mapping[str, Any], *, kind: str, model: str) -> Decision | No
     gain = against[best]
     slope = scored["methods"][model]["metrics"].get(SLOPE_OF.get(kind, ""), {}).get("value")
     promoted, reason = _judged(gain["low"], slope)
-    held = {**HELD, f"{model}[{WITHOUT_ENCODER}]": WITHOUT_ENCODER}
+    held = {**{name: name for name in HELD}, f"{model}[{WITHOUT_ENCODER}]": WITHOUT_ENCODER}
     kept = min((name for name in rivals if name in held), key=lambda name: metric.loss(values[name]), default=None)
     return Decision(
         model=model,

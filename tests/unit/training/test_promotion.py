@@ -47,6 +47,11 @@ def test_the_encoder_takes_part_only_where_the_gate_promoted_it(
     opened = load_checkpoint(folder)
     assert ("weight of embedding" in opened.provenance["metrics"]) == promoted
     assert ("weight of kernel" in opened.provenance["metrics"]) == (promoted or kept == "without_encoder")
+    shares = [value for name, value in opened.provenance["metrics"].items() if name.startswith("weight of ")]
+    if kept == "linear":
+        assert shares == [1.0]
+    if kept == "late_fusion":
+        np.testing.assert_allclose(shares, 1 / len(opened.model.modalities))
     assert opened.provenance["gate"]["promoted"] == promoted
     assert opened.provenance["gate"]["said"] in (folder / "MODEL_CARD.md").read_text()
 
