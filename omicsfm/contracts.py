@@ -205,6 +205,8 @@ class Encoded:
     """The embedding brought to the width of a feature's loading, for the decoders."""
     profile: Float[Tensor, "visits all_features"]
     """Visible values of every modality in the order of its features, 0 (the training median) where there is none."""
+    visible: Bool[Tensor, "visits all_features"]
+    """Where there is one."""
     trajectory: Float[Tensor, "visits state"] | None = None
     """The state of the participant at each visit, from it and those before it, where the model reads histories."""
     lacking: Mapping[str, Bool[Tensor, " visits"]] | None = None

@@ -102,7 +102,7 @@ def _attribute_batch(
         """Values for the encoder, values for the head, and which visit each row is."""
         *both, place = given
         encoded = model.encode(_with_values(batch, dict(zip(read, both[: len(read)], strict=True)), place))
-        profile = model.profile(_with_values(batch, dict(zip(read, both[len(read) :], strict=True)), place))
+        profile, _ = model.profile(_with_values(batch, dict(zip(read, both[len(read) :], strict=True)), place))
         prediction = model.predict(replace(encoded, profile=profile), outcome.name)
         return _scores(model, prediction, outcome)[:, output]
 

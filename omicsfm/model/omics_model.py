@@ -4,6 +4,7 @@ Knows no Lightning, no Hydra and no file format. Built from a plain mapping by `
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
@@ -11,11 +12,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from omicsfm.contracts import Batch, Encoded, Tokens
+from omicsfm.contracts import Batch, Encoded, Measurement, Tokens
 from omicsfm.errors import closest
 from omicsfm.model.packing import visible_part
 
-KERNEL = "kernel"
+RELATIVE, KERNEL = "relative", "kernel"
 
 
 class Modality(nn.Module):
@@ -30,8 +31,9 @@ class Modality(nn.Module):
 
 class OmicsModel(nn.Module):
     """Tokenizers, an encoder, a pooling, decoders and heads, given already built; a ``trajectory`` encoder joins the
-    visits of a participant where histories are read, a ``kernel`` shows heads random features of the values, and an
-    ``imputer`` reads hidden values from visible ones too.
+    visits of a participant where histories are read, ``relative`` shows encoder and heads values relative to the
+    visit's own level, a ``kernel`` shows heads random features of these (of the values, where there is no
+    ``relative``), and an ``imputer`` reads hidden values from visible ones too.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class OmicsModel(nn.Module):
         modalities: Mapping[str, Modality],
         heads: Mapping[str, nn.Module] | None = None,
         trajectory: nn.Module | None = None,
+        relative: nn.Module | None = None,
         kernel: nn.Module | None = None,
         imputer: nn.Module | None = None,
     ) -> None:
@@ -52,16 +55,21 @@ class OmicsModel(nn.Module):
         self.heads = nn.ModuleDict(heads or {})
         self.summary = nn.Linear(pooling.embedding_dim, encoder.dim)
         self.trajectory = trajectory
+        self.relative = relative
         self.kernel = kernel
         self.imputer = imputer
 
     @property
     def evidence(self) -> dict[str, slice]:
-        """Where the parts of what a head reads stand: the embedding, state, each modality's values, their kernel."""
+        """Where the parts of what a head reads stand: the embedding, state, each modality's values, all relative
+        values, and their kernel.
+        """
         sizes = {"embedding": int(self.pooling.embedding_dim)}
         if self.trajectory is not None:
             sizes["trajectory"] = int(self.trajectory.dim)
         sizes |= {name: parts.tokenizer.num_features for name, parts in self.modalities.items()}
+        if self.relative is not None:
+            sizes[RELATIVE] = sum(parts.tokenizer.num_features for parts in self.modalities.values())
         if self.kernel is not None:
             sizes[KERNEL] = int(self.kernel.columns)
         stops = list(accumulate(sizes.values()))
@@ -75,7 +83,7 @@ class OmicsModel(nn.Module):
     def tokenize(self, batch: Batch) -> Tokens:
         """What the encoder may see of every modality, joined."""
         tokenizers = [parts.tokenizer for parts in self.modalities.values()]
-        seen, counts = zip(*(visible_part(batch.measurements[name]) for name in self.modalities), strict=True)
+        seen, counts = zip(*(visible_part(m) for m in self._measured(batch).values()), strict=True)
         first = accumulate((tokenizer.num_features for tokenizer in tokenizers), initial=0)
         return Tokens(
             feature=torch.cat([m.feature_ids[0] + start for m, start in zip(seen, first, strict=False)]),
@@ -92,12 +100,14 @@ class OmicsModel(nn.Module):
         visit, state = self.pooling(latents), None
         if self.trajectory is not None:
             state = self.trajectory(visit, batch.participant, batch.time_days, batch.age_years)
+        profile, visible = self.profile(batch)
         lacking = None if self.imputer is None else self._lacking(batch)
         return Encoded(
             latents=latents,
             visit=visit,
             summary=self.summary(visit),
-            profile=self.profile(batch),
+            profile=profile,
+            visible=visible,
             trajectory=state,
             lacking=lacking,
         )
@@ -136,22 +146,40 @@ class OmicsModel(nn.Module):
 
     def read(self, encoded: Encoded) -> Float[Tensor, "visits evidence"]:
         """What a head reads, its parts at the places of ``evidence``."""
-        parts = [encoded.visit, encoded.trajectory, encoded.profile]
-        parts += [] if self.kernel is None else [self.kernel(encoded.profile)]
+        parts, profile = [encoded.visit, encoded.trajectory, encoded.profile], encoded.profile
+        if self.relative is not None:
+            profile = self.relative(profile, encoded.visible)
+            parts.append(profile)
+        if self.kernel is not None:
+            parts.append(self.kernel(profile))
         return torch.cat([part.to(encoded.visit.dtype) for part in parts if part is not None], dim=1)
 
     def predict(self, encoded: Encoded, head: str) -> Float[Tensor, "visits ..."]:
         """A head's prediction for each visit."""
         return self.heads[head](self.read(encoded))
 
-    def profile(self, batch: Batch) -> Float[Tensor, "visits all_features"]:
-        """Visible values of every modality in the order of its features, 0 where there is none."""
-        panels = []
+    def profile(self, batch: Batch) -> tuple[Float[Tensor, "visits all_features"], Bool[Tensor, "visits all_features"]]:
+        """Visible values of every modality in the order of its features, 0 where there is none; where there is one."""
+        panels, shown = [], []
         for name, parts in self.modalities.items():
             m = batch.measurements[name]
-            panel = m.values.new_zeros(len(batch), parts.tokenizer.num_features)
-            panels.append(panel.scatter_add(1, m.feature_ids, m.values * m.visible))  # padding adds 0 to feature 0
-        return torch.cat(panels, dim=1)
+            nothing = m.values.new_zeros(len(batch), parts.tokenizer.num_features)
+            seen = m.visible.to(m.values.dtype)
+            panels.append(nothing.scatter_add(1, m.feature_ids, m.values * seen))  # padding adds 0 to feature 0
+            shown.append(nothing.scatter_add(1, m.feature_ids, seen) > 0)
+        return torch.cat(panels, dim=1), torch.cat(shown, dim=1)
+
+    def _measured(self, batch: Batch) -> dict[str, Measurement]:
+        """The measurements as the encoder reads them: relative where heads read such values too."""
+        read = {name: batch.measurements[name] for name in self.modalities}
+        if self.relative is None:
+            return read
+        sizes = [parts.tokenizer.num_features for parts in self.modalities.values()]
+        panels = self.relative(*self.profile(batch)).split(sizes, dim=1)
+        return {
+            name: replace(m, values=panel.gather(1, m.feature_ids))
+            for (name, m), panel in zip(read.items(), panels, strict=True)
+        }
 
     def _lacking(self, batch: Batch) -> dict[str, Bool[Tensor, " visits"]]:
         """Of which modalities each visit shows nothing."""

@@ -22,7 +22,7 @@ from omicsfm.data.collate import BatchReader, read_outcome
 from omicsfm.inference import evidence
 from omicsfm.metrics.targets import Target
 from omicsfm.model.lora import add_low_rank, merge_low_rank
-from omicsfm.model.omics_model import KERNEL
+from omicsfm.model.omics_model import KERNEL, RELATIVE
 from omicsfm.objectives.outcome import OutcomePrediction
 from omicsfm.training.fit import Rows, fit
 from omicsfm.training.members import Parts, fit_members, target_of
@@ -71,9 +71,9 @@ class Probe:
 
 
 class Stack:
-    """A probe on the embedding, a linear model of all measured values, one of each modality's and one of their kernel,
-    weighted by held-out predictions; where the model reads histories, a probe on the state too. Within a stratum of a
-    cohort also the same models of all strata together.
+    """A probe on the embedding, a linear model of all measured values, one of each modality's, one of all relative
+    values and one of their kernel, weighted by held-out predictions; where the model reads histories, a probe on the
+    state too. Within a stratum of a cohort also the same models of all strata together.
 
     All members are linear in what the head reads, so their weighted mean is one head. Weights of zero for all but the
     values leave a linear baseline: this adaptation is not worse than one by more than the choice of the weights costs.
@@ -87,13 +87,13 @@ class Stack:
         """Fill the model's head; what it chose are the weights of the members."""
         modalities = tuple(name for name in model.modalities if _is_measured(task, name))
         alone = modalities if len(modalities) > 1 else ()
-        single = (*self.encoder, *alone, KERNEL)
+        single = (*self.encoder, *alone, RELATIVE, KERNEL)
         members = (modalities, *((part,) for part in single if part in model.evidence))
         return fill_head(model, task, task.rows, members=members, weigh=stack)
 
 
 class Linear:
-    """The linear baseline as a head: all measured values, no network and no kernel."""
+    """The linear baseline as a head: all measured values, no network, no kernel."""
 
     def fit(self, model: Any, task: TuningTask) -> Adapted:
         """Fill the model's head."""

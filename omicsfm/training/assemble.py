@@ -15,7 +15,7 @@ from omicsfm.data.row_labels import row_labels
 from omicsfm.data.store import OmicsStore
 from omicsfm.data.transforms import Chain, default_transform
 from omicsfm.errors import InputError, closest
-from omicsfm.features import FeatureSpace
+from omicsfm.features import COVARIATE, FeatureSpace
 from omicsfm.objectives.adversary import PREFIX
 from omicsfm.seeding import seed_everything
 
@@ -47,6 +47,9 @@ def backbone_spec(config: Config, features: Mapping[str, FeatureSpace]) -> dict[
     pooling = {**model["pooling"], **shape}
     spec = {**model, "encoder": {**model["encoder"], **shape}, "pooling": pooling, "modalities": modalities}
     sizes = {name: len(space) for name, space in features.items()}
+    if config.get("relative"):
+        covariates = [name for name, space in features.items() if space.namespace == COVARIATE]
+        spec["relative"] = {**config["relative"], "sizes": sizes, "covariates": covariates}
     if config.get("kernel"):
         spec["kernel"] = {**config["kernel"], "sizes": sizes}
     if _reads_histories(config):

@@ -183,6 +183,15 @@ def test_every_kernel_is_read_by_heads_and_comes_back(store, tmp_path, name: str
     assert kernel.std(axis=0).all()
 
 
+@pytest.mark.parametrize("name", [name for name in files("relative") if name != "none"])
+def test_every_relative_profile_is_read_by_heads_and_by_their_kernel(store, tmp_path, name: str) -> None:
+    opened = train_a_step(small("model=tiny", f"relative={name}", "kernel.features=8"), store, tmp_path)
+    known, places = evidence(opened.model, reader_for(opened, store), np.arange(PEOPLE)), opened.model.evidence
+    relative = torch.from_numpy(known[:, places["relative"]])
+    assert relative.std(axis=0).all()
+    np.testing.assert_allclose(known[:, places["kernel"]], opened.model.kernel(relative), atol=1e-6)
+
+
 @pytest.mark.parametrize("name", files("trajectory"))
 def test_every_trajectory_trains_where_an_objective_reads_histories(store, tmp_path, name: str) -> None:
     opened = train_a_step(small("model=tiny", "objective=[forecast]", f"trajectory={name}"), store, tmp_path)
@@ -260,6 +269,7 @@ def test_every_folder_of_configs_is_enumerated_here() -> None:
         "prior",
         "imputer",
         "kernel",
+        "relative",
         "trajectory",
         "optimizer",
         "schedule",

@@ -131,6 +131,7 @@ def make_spec() -> MakeSpec:
         dim: int = 8,
         num_latents: int = 3,
         depth: int = 2,
+        relative: bool = False,
     ) -> dict[str, Any]:
         shape = {"dim": dim, "num_latents": num_latents}
         tokenizer = {"_target_": "omicsfm.model.tokenizers.ContinuousTokenizer", "num_frequencies": 2, "dim": dim}
@@ -148,6 +149,9 @@ def make_spec() -> MakeSpec:
             "pooling": {"_target_": f"omicsfm.model.pooling.{pooling}", **shape},
             "modalities": modalities,
             "heads": dict(heads or {}),
+            "relative": {"_target_": "omicsfm.model.relative.RelativeProfile", "sizes": dict(sizes)}
+            if relative
+            else None,
         }
 
     return make

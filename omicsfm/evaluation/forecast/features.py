@@ -33,6 +33,7 @@ from omicsfm.evaluation.forecast.weights import convex_weights, held_out_members
 from omicsfm.evaluation.methods import Test, Train
 from omicsfm.evaluation.pretrained import NAME
 from omicsfm.inference import batches, reader_for
+from omicsfm.model.omics_model import KERNEL
 from omicsfm.seeding import derive
 
 LAST, LINE, OMICS, DECODER = "last_observation", "linear_last", "last_and_omics", f"{NAME}[decoder]"
@@ -156,7 +157,7 @@ class _Known:
         if model.trajectory is None:
             self.decoded = {}
         ahead = torch.from_numpy(task.days_ahead.astype(np.float32))
-        states, profiles, kernels = [], [], []
+        states, profiles, kernels, places = [], [], [], model.evidence
         model.eval()
         with torch.inference_mode():
             for start, (batch, asked) in zip(
@@ -167,7 +168,7 @@ class _Known:
                 states.append(state[asked].float().cpu().numpy())
                 profiles.append(encoded.profile[asked].float().cpu().numpy())
                 if model.kernel is not None:
-                    kernels.append(model.kernel(encoded.profile[asked]).float().cpu().numpy())
+                    kernels.append(model.read(encoded)[asked][:, places[KERNEL]].float().cpu().numpy())
                 for name, panel in self.decoded.items():
                     last = torch.from_numpy(self.last[name][here].astype(np.float32)).to(state.device)
                     ids = torch.arange(panel.shape[1], device=state.device).expand(len(asked), -1)
@@ -177,7 +178,7 @@ class _Known:
         self.read = {OMICS: _rotated(profile), STATE: _rotated(np.concatenate(states).astype(np.float64))}
         if kernels:
             self.read[KERNEL_OF] = _rotated(np.concatenate(kernels).astype(np.float64))
-        places, begin = model.evidence, min(model.evidence[name].start for name in opened.features)
+        begin = min(places[name].start for name in opened.features)
         self.own = {
             name: _rotated(profile[:, places[name].start - begin : places[name].stop - begin])
             for name in opened.features

@@ -10,15 +10,15 @@ from omicsfm.contracts import Batch, Measurement
 ENCODERS = ("PerceiverEncoder", "TransformerEncoder")
 GARBAGE = 1e6
 
-pytestmark = pytest.mark.parametrize("encoder", ENCODERS)
+pytestmark = [pytest.mark.parametrize("encoder", ENCODERS), pytest.mark.parametrize("relative", [False, True])]
 
 HEAD = {"bmi": {"_target_": "omicsfm.heads.regression.RegressionHead"}}
 
 
 @pytest.fixture
-def model(make_model, encoder):
-    bare = make_model(encoder=encoder)
-    return make_model(encoder=encoder, heads={"bmi": {**HEAD["bmi"], "evidence_dim": bare.evidence_dim}}).eval()
+def model(make_model, encoder, relative):
+    dim = make_model(encoder=encoder, relative=relative).evidence_dim
+    return make_model(encoder=encoder, relative=relative, heads={"bmi": {**HEAD["bmi"], "evidence_dim": dim}}).eval()
 
 
 def answers(model, batch: Batch) -> list[torch.Tensor]:

@@ -95,7 +95,10 @@ def test_the_head_of_a_stack_is_the_weighted_mean_of_its_members(
         target_of(read_outcome(simulated_store, simulated_store.outcome("bmi"), rows), simulated_store.outcome("bmi")),
         groups=simulated_store.participant_number[rows],
         seed=config_of(composed, "stack")["seed"],
-        members=[tuple(model.modalities), ("embedding",), *((name,) for name in model.modalities), ("kernel",)],
+        members=[
+            tuple(model.modalities),
+            *((name,) for name in ("embedding", *model.modalities, "relative", "kernel")),
+        ],
     )
     ((held_out, stacked),) = made
     np.testing.assert_allclose(held_out, np.stack([member.fit.held_out for member in fitted]))
@@ -225,7 +228,7 @@ def test_the_linear_baseline_as_a_head_reads_values_alone(
     rows = known(simulated_store, training_rows, outcome)
     model, _, _ = tune(simulated_store, pretrained, outcome, rows, config_of(composed, "linear"))
     weight = model.heads[outcome].linear.weight
-    for part in ("embedding", "kernel"):
+    for part in ("embedding", "relative", "kernel"):
         assert not weight[:, model.evidence[part]].any()
     assert weight.any()
 
