@@ -116,9 +116,11 @@ class TrainingModule(pl.LightningModule):
 
     @torch.no_grad()
     def suspects(self) -> Tensor:
-        """Rows of the visits of the batch, on all processes, whose embedding is not finite; all where none is such."""
-        rows = self._batch.row
-        broken = ~self.model.encode(self._batch).visit.isfinite().all(1)
+        """Rows of the batch's visits, on all processes, of which a value or the embedding is not finite; of all where
+        none is such.
+        """
+        rows, encoded = self._batch.row, self.model.encode(self._batch)
+        broken = ~(encoded.profile.isfinite().all(1) & encoded.visit.isfinite().all(1))
         return distributed.gather_rows(rows[broken] if distributed.all_sum(broken.sum()) else rows)
 
     def configure_optimizers(self) -> dict[str, Any]:  # type: ignore[override]
