@@ -57,8 +57,8 @@ TASKS = (
         more=("--within", "cohort", "--set", "experiment=tcga_survival"),
         methods=("linear", "late_fusion", "shared_linear", "omicsfm", "omicsfm[without_encoder]"),  # trees take hours
     ),
-    Entry("ccle", "Lapatinib", 2),
-    Entry("ccle", "PD-0325901", 2),
+    Entry("ccle", "Lapatinib"),
+    Entry("ccle", "PD-0325901"),
     *METABOLOMICS,
 )
 
