@@ -54,11 +54,12 @@ TASKS = (
     Entry(
         "tcga_survival",
         "death",
+        3,
         more=("--within", "cohort", "--set", "experiment=tcga_survival"),
         methods=("linear", "late_fusion", "shared_linear", "omicsfm", "omicsfm[without_encoder]"),  # trees take hours
     ),
-    Entry("ccle", "Lapatinib"),
-    Entry("ccle", "PD-0325901"),
+    Entry("ccle", "Lapatinib", 2),
+    Entry("ccle", "PD-0325901", 2),
     *METABOLOMICS,
 )
 

@@ -59,6 +59,7 @@ class Encoders:
         self.beside = tuple(beside)
         self.checkpoint = None if checkpoint is None else load_checkpoint(checkpoint)
         self._made: dict[tuple[int, bytes], Checkpoint] = {}
+        self._pools: dict[tuple[int, bytes], tuple[OmicsStore, "Pool"]] = {}
 
     def of_fold(self, task: CutVisits, train: Train, *, seed: int) -> Checkpoint:
         """The encoder that may be used where ``train`` are the training visits."""
@@ -83,6 +84,21 @@ class Encoders:
                 pretrain(store, rows=rows, config=config, directory=directory, split_record=record)
                 self._made[key] = load_checkpoint(directory)
         return self._made[key]
+
+
+    def pool_of_fold(self, task: Task, train: Train, reader: BatchReader, *, seed: int) -> "Pool | None":
+        """What the strata of the training visits share, fitted once for all adaptations; None where there are none."""
+        if task.strata is None:
+            return None
+        from omicsfm.training.pooling import Pool
+
+        key = (seed, train.tobytes())
+        if key not in self._pools or self._pools[key][0] is not task.store:  # an ablation may change its outcomes
+            groups = task.inner_groups(train)
+            rows, strata = task.rows[train], task.strata[train]
+            pool = Pool(reader, task.outcome, rows=rows, strata=strata, groups=groups, seed=seed)
+            self._pools[key] = task.store, pool
+        return self._pools[key][1]
 
 
 def without_outcomes(store: OmicsStore, people: Shaped[np.ndarray, " rows"]) -> OmicsStore:
@@ -132,7 +148,7 @@ class Pretrained:
         """Pretrain on the fold's training participants, of every stratum."""
         self._opened = self._encoders.of_fold(task, train, seed=seed)
         self._reader = reader_for(self._opened, task.store, outcome=task.outcome)
-        self._pool = None if task.strata is None else _pool(task, train, self._reader, seed)
+        self._pool = self._encoders.pool_of_fold(task, train, self._reader, seed=seed)
 
     def fit_predict(self, task: Task, train: Train, test: Test, *, seed: int) -> Predicted:
         """Adapt to the outcome on ``train``, predict ``test``."""
@@ -176,15 +192,6 @@ class Pretrained:
         """How many of the people at these rows the checkpoint was trained on, or on somebody of their group."""
         touched = ~opened.untouched(task.store.visits, task.together, task.store.people)[task.rows[test]]
         return len(np.unique(task.participant_ids[test][touched]))
-
-
-def _pool(task: Task, train: Train, reader: BatchReader, seed: int) -> "Pool":
-    """The fold's training visits of all strata, for what these share."""
-    from omicsfm.training.pooling import Pool
-
-    assert task.strata is not None
-    groups = task.inner_groups(train)
-    return Pool(reader, task.outcome, rows=task.rows[train], strata=task.strata[train], groups=groups, seed=seed)
 
 
 def pretrained_methods(
