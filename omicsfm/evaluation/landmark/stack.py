@@ -1,6 +1,7 @@
 """omicsfm as a method of a landmark prediction: linear members weighted by held-out predictions, at each landmark.
 
     embedding            a probe on the pretrained embedding of the landmark's visit
+    relative, kernel     its values relative to its own level, and random features of these
     each input           metabolome, clinical, ..., as last measured at or before the landmark
     all                  all of them together
     history              all of them, and how much each feature changed since it was first measured
@@ -26,6 +27,7 @@ from omicsfm.evaluation.landmark.task import LandmarkTask
 from omicsfm.evaluation.methods import Test, Train
 from omicsfm.evaluation.pretrained import NAME, Pretrained, make_encoders
 from omicsfm.inference import evidence, reader_for
+from omicsfm.model.omics_model import KERNEL, RELATIVE
 
 EMBEDDING = "embedding"
 
@@ -91,7 +93,7 @@ class LandmarkStack(Pretrained):
         change = [parts[name] - at(task.first_rows[name], name) for name in inputs]
         everything = np.concatenate(list(parts.values()), axis=1)
         return {
-            EMBEDDING: at(task.rows, EMBEDDING),
+            **{name: at(task.rows, name) for name in (EMBEDDING, RELATIVE, KERNEL) if name in places},
             **(parts if len(parts) > 1 else {}),
             "all": everything,
             "history": np.concatenate([everything, *change], axis=1),
