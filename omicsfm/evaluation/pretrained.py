@@ -85,7 +85,6 @@ class Encoders:
                 self._made[key] = load_checkpoint(directory)
         return self._made[key]
 
-
     def pool_of_fold(self, task: Task, train: Train, reader: BatchReader, *, seed: int) -> "Pool | None":
         """What the strata of the training visits share, fitted once for all adaptations; None where there are none."""
         if task.strata is None:
