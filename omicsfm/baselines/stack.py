@@ -31,14 +31,18 @@ class Stacked:
         return np.tensordot(self.slopes, predictors, axes=1) + self.intercept
 
 
-def stack(held_out: Float[np.ndarray, "members rows outputs"], target: Target) -> Stacked:
+def stack(
+    held_out: Float[np.ndarray, "members rows outputs"],
+    target: Target,
+    doubted: Bool[np.ndarray, " members"] | None = None,
+) -> Stacked:
     """Slopes of the members, and an intercept, of the greatest posterior density given held-out linear predictors.
 
     Stacking with slopes that are not negative (Breiman 1996) of predictors brought to mean 0 and variance 1 first: a
     member whose penalty shrank it to a tenth is not a tenth as good, and its ranking counts in full. Beforehand every
     member is believed to have the slope that calibrates their mean (Platt 1999), give or take as much again, so that
-    few rows give the calibrated mean and many what is best. A member that gains nothing by itself is left out, unless
-    none gains.
+    few rows give the calibrated mean and many what is best; one that is ``doubted`` begins at a slope of 0 instead. A
+    member that gains nothing by itself is left out, unless none gains.
     """
     centre = held_out.mean(axis=1, keepdims=True)
     spread = (held_out - centre).std(axis=(1, 2))
@@ -55,12 +59,13 @@ def stack(held_out: Float[np.ndarray, "members rows outputs"], target: Target) -
         nats = 1.0 / max(1.0 - float(explained), 1e-3)
 
     heard = _heard(standard, loss)
-    members = int(heard.sum())
-    together = _fitted(standard[heard].mean(axis=0)[None], loss)
-    usual = max(together.slopes[0], LEAST_SLOPE) / members
-    fitted = _fitted(standard[heard], loss, believed=usual, nats=nats)
+    trusted = heard if doubted is None or doubted[heard].all() else heard & ~doubted
+    together = _fitted(standard[trusted].mean(axis=0)[None], loss)
+    usual = max(together.slopes[0], LEAST_SLOPE) / trusted.sum()
+    believed = np.where(trusted, usual, 0.0)
+    fitted = _fitted(standard[heard], loss, believed=believed[heard], spread=usual, nats=nats)
     slopes = np.zeros(len(held_out))
-    slopes[heard] = fitted.slopes if fitted.slopes.any() else usual
+    slopes[heard] = fitted.slopes if fitted.slopes.any() else believed[heard]
     weights, slopes = slopes / slopes.sum(), unit * slopes / spread
     intercept = location + unit * fitted.intercept - np.tensordot(slopes, centre[:, 0], axes=1)
     return Stacked(weights, slopes, intercept)
@@ -84,15 +89,16 @@ def _fitted(
     standard: Float[np.ndarray, "members rows outputs"],
     loss: LinearLoss,
     *,
-    believed: float | None = None,
+    believed: Float[np.ndarray, " members"] | None = None,
+    spread: float = np.inf,
     nats: float = 1.0,
 ) -> _Fitted:
     """Slopes, none negative, and intercept of the least loss, or of the greatest posterior density where the slopes are
-    ``believed`` to be normal with this mean and standard deviation; ``nats`` are in a unit of loss.
+    ``believed`` to be normal with these means and a common standard deviation; ``nats`` are in a unit of loss.
     """
     members, rows, outputs = standard.shape
     everyone = np.ones((rows, 1))
-    mean, precision = (0.0, 0.0) if believed is None else (believed, 1.0 / believed**2)
+    mean, precision = np.zeros(members) if believed is None else believed, 1.0 / spread**2
 
     def value(at: np.ndarray) -> tuple[float, np.ndarray]:
         slopes, intercept = at[:members], at[members:]
@@ -103,7 +109,7 @@ def _fitted(
 
     found = minimize(
         value,
-        np.concatenate([np.full(members, mean), np.zeros(outputs)]),
+        np.concatenate([mean, np.zeros(outputs)]),
         jac=True,
         method="L-BFGS-B",
         bounds=[(0.0, None)] * members + [(None, None)] * outputs,

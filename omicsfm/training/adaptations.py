@@ -25,7 +25,7 @@ from omicsfm.model.lora import add_low_rank, merge_low_rank
 from omicsfm.model.omics_model import KERNEL, RELATIVE
 from omicsfm.objectives.outcome import OutcomePrediction
 from omicsfm.training.fit import Rows, fit
-from omicsfm.training.members import Parts, fit_members, target_of
+from omicsfm.training.members import NETWORKS, Parts, fit_members, target_of
 from omicsfm.training.pooling import Pool
 
 TIMED = (Survival, CompetingRisks)
@@ -81,7 +81,7 @@ class Stack:
 
     def __init__(self, *, embedding: bool = True) -> None:
         """Without ``embedding`` the encoder is not among the members: what is left shows what pretraining buys."""
-        self.encoder = ("embedding", "trajectory") if embedding else ()
+        self.encoder = NETWORKS if embedding else ()
 
     def fit(self, model: Any, task: TuningTask) -> Adapted:
         """Fill the model's head; what it chose are the weights of the members."""
@@ -166,7 +166,7 @@ def _tune(model: Any, task: TuningTask, *, learning_rate: float, adapt: Callable
     return Adapted(measured)
 
 
-def _alike(held_out: Float[np.ndarray, "members rows outputs"], target: Target) -> Stacked:
+def _alike(held_out: Float[np.ndarray, "members rows outputs"]) -> Stacked:
     """Their mean."""
     shares = np.full(len(held_out), 1 / len(held_out))
     return Stacked(weights=shares, slopes=shares, intercept=np.zeros(held_out.shape[2]))
@@ -178,7 +178,7 @@ def fill_head(
     rows: np.ndarray,
     *,
     members: Sequence[Parts],
-    weigh: Callable[[np.ndarray, Target], Stacked] | None = None,
+    weigh: Callable[[np.ndarray, Target, np.ndarray], Stacked] | None = None,
 ) -> Adapted:
     """Fit a penalised linear model to each member's part of the evidence and put them into the head; several are
     weighed, together with those that the strata of the cohort share, or averaged.
@@ -192,7 +192,8 @@ def fill_head(
     if len(fitted) > 1 and task.pool is not None:
         fitted += task.pool.members(model, members, of=rows)
     held_out = np.stack([member.fit.held_out for member in fitted])
-    stacked = weigh(held_out, target) if weigh and len(fitted) > 1 else _alike(held_out, target)
+    doubted = np.array([member.of_network for member in fitted])
+    stacked = weigh(held_out, target, doubted) if weigh and len(fitted) > 1 else _alike(held_out)
 
     coefficients = np.zeros((known.shape[1], held_out.shape[2]))
     for slope, member in zip(stacked.slopes, fitted, strict=True):

@@ -11,6 +11,7 @@ from omicsfm.baselines.penalised import LinearFit, fit_penalised
 from omicsfm.contracts import ClassLabel, CompetingRisks, Outcome, OutcomeSpec, Quantity
 from omicsfm.metrics.targets import ClassTarget, CompetingTarget, QuantityTarget, SurvivalTarget, Target
 
+NETWORKS = ("embedding", "trajectory")
 Parts = tuple[str, ...]
 """Names in ``model.evidence``: the embedding, or modalities."""
 
@@ -22,6 +23,8 @@ class Member:
     name: str
     columns: Int[np.ndarray, " columns"]
     fit: LinearFit
+    of_network: bool
+    """Whether an encoder made what it reads: of people it was pretrained on, held-out predictions look too good."""
 
 
 def columns_of(model: Any, parts: Parts) -> Int[np.ndarray, " columns"]:
@@ -46,7 +49,7 @@ def fit_members(
         columns = columns_of(model, parts)
         own = known[:, model.evidence[parts[0]]] if len(parts) == 1 else known[:, columns]  # a view where it can be
         fit = fit_penalised(own, target, groups=groups, seed=seed, strata=strata)
-        fitted.append(Member(" + ".join(parts), columns, fit))
+        fitted.append(Member(" + ".join(parts), columns, fit, any(part in NETWORKS for part in parts)))
     return fitted
 
 
