@@ -85,7 +85,8 @@ class Members:
         target, groups = task.target[train], task.inner_groups(train)
         blocks = [task.table.blocks[name].values for name in self.blocks]
         fits = [fit_penalised(block[train], target, groups=groups, seed=seed) for block in blocks]
-        weighed = stack(np.stack([fit.held_out for fit in fits]), target)
+        doubted = np.array([name == "embedding" for name in self.blocks])  # as an encoder's, which saw these people
+        weighed = stack(np.stack([fit.held_out for fit in fits]), target, doubted)
         each = [fit.linear_predictor(block[test]) for fit, block in zip(fits, blocks, strict=True)]
         return Predicted(to_prediction("class", weighed.combine(np.stack(each))))
 

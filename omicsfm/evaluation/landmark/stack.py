@@ -59,18 +59,20 @@ class LandmarkStack(Pretrained):
         if not self._encoders.config["data"]["allow_seen"]:
             self._refuse_seen(self._opened, task, test)
         target, groups = task.target[train], task.inner_groups(train)
-        held_out, predicted = [], []
-        for features in self._parts.values():
+        held_out, predicted, doubted = [], [], []
+        for part, features in self._parts.items():
             if not np.ptp(features[train], axis=0).any():  # nothing of it was measured here
                 continue
             fit = fit_penalised(features[train], target, groups=groups, seed=seed)
             held_out.append(fit.held_out)
             predicted.append(fit.linear_predictor(features[test]))
+            doubted.append(part == EMBEDDING)
         place = np.searchsorted(self._train, train)
         for one in self._shared:
             held_out.append(one.fit.held_out[place])
             predicted.append(one.fit.linear_predictor(one.features[test]))
-        stacked = stack(np.stack(held_out), target)
+            doubted.append(False)
+        stacked = stack(np.stack(held_out), target, np.array(doubted))
         combined = stacked.combine(np.stack(predicted))
         seen = held_out_of(task.target, stacked.combine(np.stack(held_out)))
         return Predicted(to_prediction(task.target.kind, combined), seen)

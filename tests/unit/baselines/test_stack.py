@@ -101,3 +101,21 @@ def test_a_member_that_says_nothing_is_left_out_of_the_sum(rng) -> None:
     stacked = stack(np.stack([truth, np.full_like(truth, 0.3)]), target)
     assert stacked.slopes[1] == 0
     assert np.isfinite(stacked.combine(np.stack([truth, truth]))).all()
+
+
+@KINDS
+def test_a_doubted_member_counts_less_until_it_shows_more_than_the_others(rng, kind: str) -> None:
+    truth, target = draw(rng, kind)
+    one, other = (truth + truth.std() * rng.normal(size=truth.shape) for _ in range(2))
+    members, second = np.stack([one, other]), np.array([False, True])
+    assert stack(members, target, second).weights[1] < stack(members, target).weights[1] - 1e-3
+    noise = rng.normal(size=truth.shape)
+    assert stack(np.stack([noise, truth]), target, second).weights[1] > 0.7
+
+
+def test_where_all_members_are_doubted_none_is(rng) -> None:
+    truth, target = draw(rng, "class")
+    members = np.stack([truth, truth + rng.normal(size=truth.shape)])
+    doubted = stack(members, target, np.array([True, True])).weights
+    assert doubted.sum() == pytest.approx(1.0)
+    assert doubted[0] > doubted[1] > 0
