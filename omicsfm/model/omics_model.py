@@ -17,6 +17,8 @@ from omicsfm.errors import closest
 from omicsfm.model.packing import visible_part
 
 RELATIVE, KERNEL = "relative", "kernel"
+NETWORKS = ("embedding", "trajectory")
+"""Parts of the evidence that a trained network made."""
 
 
 class Modality(nn.Module):

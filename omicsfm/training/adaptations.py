@@ -22,10 +22,10 @@ from omicsfm.data.collate import BatchReader, read_outcome
 from omicsfm.inference import evidence
 from omicsfm.metrics.targets import Target
 from omicsfm.model.lora import add_low_rank, merge_low_rank
-from omicsfm.model.omics_model import KERNEL, RELATIVE
+from omicsfm.model.omics_model import KERNEL, NETWORKS, RELATIVE
 from omicsfm.objectives.outcome import OutcomePrediction
 from omicsfm.training.fit import Rows, fit
-from omicsfm.training.members import NETWORKS, Parts, fit_members, target_of
+from omicsfm.training.members import Parts, fit_members, target_of
 from omicsfm.training.pooling import Pool
 
 TIMED = (Survival, CompetingRisks)

@@ -10,8 +10,8 @@ from jaxtyping import Float, Int, Shaped
 from omicsfm.baselines.penalised import LinearFit, fit_penalised
 from omicsfm.contracts import ClassLabel, CompetingRisks, Outcome, OutcomeSpec, Quantity
 from omicsfm.metrics.targets import ClassTarget, CompetingTarget, QuantityTarget, SurvivalTarget, Target
+from omicsfm.model.omics_model import NETWORKS
 
-NETWORKS = ("embedding", "trajectory")
 Parts = tuple[str, ...]
 """Names in ``model.evidence``: the embedding, or modalities."""
 

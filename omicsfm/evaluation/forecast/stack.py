@@ -36,7 +36,7 @@ from omicsfm.evaluation.pretrained import NAME, Encoders, Pretrained
 from omicsfm.evaluation.task import Task
 from omicsfm.inference import evidence, reader_for
 from omicsfm.metrics.targets import QuantityTarget
-from omicsfm.model.omics_model import KERNEL
+from omicsfm.model.omics_model import KERNEL, NETWORKS
 
 PULL_ROWS = 30.0
 """How many training rows the equal weights count as. One target says little of a dozen weights."""
@@ -45,8 +45,6 @@ LAST_VISIT = f"{NAME}[last_visit]"
 VISITS_READ = {NAME: 2, LAST_VISIT: 1}
 """Past values, and past states, that the members read; the second shows what the visits before the last one add."""
 TRAJECTORY = "trajectory"
-EMBEDDINGS = ("embedding", TRAJECTORY)
-"""Parts of the evidence that a network made."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +144,7 @@ class _Fold:
             history = found["history"] = self._corrected(line, np.concatenate([self._past, state], axis=1))
         for name, parts in all_omics.items():
             found[f"line + {name}"] = self._corrected(line, self._read(parts))
-        alone = {name: [name] for name in (*(measured if len(measured) > 1 else ()), *EMBEDDINGS) if name in places}
+        alone = {name: [name] for name in (*(measured if len(measured) > 1 else ()), *NETWORKS) if name in places}
         for name, parts in {**all_omics, **alone}.items():
             found[f"history + {name}"] = self._corrected(history, self._read(parts))
         return {LAST: carried, **{name: voice.test for name, voice in found.items()}}

@@ -1,5 +1,7 @@
 """Values relative to the visit's own level: what a dilution leaves."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -59,3 +61,21 @@ def test_one_wild_value_moves_the_others_little(made, profile) -> None:
 
 def test_a_batch_without_visits_has_no_rows(made) -> None:
     assert made(torch.zeros(0, 343), torch.zeros(0, 343, dtype=torch.bool)).shape == (0, 343)
+
+
+def test_the_encoder_reads_relative_values_and_a_head_both(make_model, make_batch) -> None:
+    """Against a model with the same weights that is shown relative values as if they had been measured."""
+    with_levels, bare, batch = make_model(relative=True), make_model(), make_batch()
+    relative = with_levels.relative(*with_levels.profile(batch))
+    panels = relative.split([parts.tokenizer.num_features for parts in bare.modalities.values()], dim=1)
+    shown = {
+        name: replace(m, values=panel.gather(1, m.feature_ids))
+        for (name, m), panel in zip(batch.measurements.items(), panels, strict=True)
+    }
+    encoded = with_levels.encode(batch)
+    torch.testing.assert_close(encoded.visit, bare.encode(batch._with(measurements=shown)).visit)
+    assert (encoded.visit - bare.encode(batch).visit).abs().max() > 1e-3
+    read, places = with_levels.read(encoded), with_levels.evidence
+    torch.testing.assert_close(read[:, places["relative"]], relative)
+    values = torch.cat([read[:, places[name]] for name in batch.measurements], dim=1)
+    torch.testing.assert_close(values, with_levels.profile(batch)[0])

@@ -85,7 +85,7 @@ def test_the_head_of_a_stack_is_the_weighted_mean_of_its_members(
 ) -> None:
     made = []
     stack = adaptations.stack
-    monkeypatch.setattr(adaptations, "stack", lambda *a: made.append((a[0], stack(*a))) or made[-1][1])
+    monkeypatch.setattr(adaptations, "stack", lambda *a: made.append((a[0], a[2], stack(*a))) or made[-1][2])
     rows = known(simulated_store, training_rows, "bmi")
     model, _, adapted = tune(simulated_store, pretrained, "bmi", rows, config_of(composed, "stack"))
     reader = reader_for(pretrained, simulated_store)
@@ -100,7 +100,8 @@ def test_the_head_of_a_stack_is_the_weighted_mean_of_its_members(
             *((name,) for name in ("embedding", *model.modalities, "relative", "kernel")),
         ],
     )
-    ((held_out, stacked),) = made
+    ((held_out, doubted, stacked),) = made
+    assert doubted.tolist() == [member.name == "embedding" for member in fitted]
     np.testing.assert_allclose(held_out, np.stack([member.fit.held_out for member in fitted]))
     seen = evidence(model, reader, rows).astype(np.float64)
     each = np.stack([member.fit.linear_predictor(seen[:, member.columns]) for member in fitted])
